@@ -1,0 +1,205 @@
+"""The plan: a checked configuration as plain data, every default filled in.
+
+It is what the config process prints as JSON, what the master keeps and compares, and what workers and control get in
+"prepare". Times are seconds, sizes are bytes. This module imports nothing that costs memory: master and workers use it.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+FORMAT = 1
+
+
+class ListenPlan(TypedDict):
+    """One address to bind. IPv6 sockets are bound with IPV6_V6ONLY."""
+
+    host: str  # "0.0.0.0", "::", "127.0.0.1", …
+    port: int
+    tls: bool  # later; False now
+
+
+class TimeoutsPlan(TypedDict):
+    head: float  # whole request head; 408
+    body: float  # between two reads of a request body; 408
+    send: float  # between two successful writes to a client
+    idle: float  # keep-alive connection without a request
+    tunnel: float  # tunnel without a byte in either direction
+    drain: float  # a worker that shall end waits at most so long for its exchanges
+
+
+class LimitsPlan(TypedDict):
+    target: int  # request target; 414
+    head: int  # whole request head; 431
+    headers: int  # number of header fields; 431
+    body: int  # request body, 0 = no limit; 413. A route may have its own
+    connections: int  # client connections per worker
+    connections_per_client: int  # per client address and worker, 0 = no limit
+
+
+class AccessLogPlan(TypedDict):
+    path: str  # "" = off, "-" = standard output
+    format: str  # "combined", "json" or a format string with $variables
+
+
+class EdgePlan(TypedDict):
+    http: list[ListenPlan]
+    workers: int
+    user: str  # "" = unchanged
+    timeouts: TimeoutsPlan
+    limits: LimitsPlan
+    access_log: AccessLogPlan
+    error_log: str  # path, "-" = standard error
+    trusted_proxies: list[str]  # networks whose X-Forwarded-* are believed
+    served_by: bool  # X-Served-By in answers
+    backlog: int
+
+
+class ServerPlan(TypedDict):
+    """One address of an upstream."""
+
+    id: str  # "10.0.0.1:3000", "unix:/run/x.sock"; of an app "app:0"
+    host: str  # numeric address; "" for a UNIX socket
+    port: int  # 0 for UNIX sockets and for instances, whose port is on the board
+    path: str  # path of the UNIX socket or ""
+    name: str  # the DNS name and port that this address came from, else ""
+    weight: int
+    max_fails: int
+    fail_timeout: float
+    max_conns: int  # 0 = no limit
+    backup: bool
+    down: bool
+    slots: list[int]  # filled in by the master: one slot, two for an instance
+
+
+class NamePlan(TypedDict):
+    """A DNS name among an upstream's servers: control resolves it again and again."""
+
+    host: str
+    port: int
+    server: ServerPlan  # what each of its addresses gets (id, host, port are replaced)
+
+
+class HealthPlan(TypedDict):
+    path: str
+    host: str  # Host header sent
+    interval: float
+    timeout: float
+    misses: int  # so many misses take a server out
+    hits: int  # so many hits bring it back
+    fast_interval: float  # for a server that is out
+
+
+class UpstreamPlan(TypedDict):
+    name: str
+    app: bool  # its servers are an app's instances
+    policy: str  # round_robin least_conn ip_hash hash random
+    key: str  # of "hash": a string with $variables
+    consistent: bool
+    servers: list[ServerPlan]
+    names: list[NamePlan]
+    health: HealthPlan | None
+    hold: float
+    connect_timeout: float
+    read_timeout: float
+    send_timeout: float
+    tries: int  # 0 = every server once
+    keepalive: int  # idle connections kept per worker
+    keepalive_timeout: float
+
+
+class RoutePlan(TypedDict):
+    """A match inside a site and its action. Fields of other actions are empty."""
+
+    name: str  # for logs and `explain`: the path
+    kind: str  # "exact" or "prefix"
+    path: str
+    action: str  # proxy files redirect respond
+    upstream: str  # proxy
+    rewrite: str | None  # proxy: what replaces the matched prefix; None = forwarded as it came
+    host_header: str  # proxy: Host sent to the server, "" = the client's
+    connect_timeout: float | None  # None = the upstream's
+    read_timeout: float | None
+    send_timeout: float | None
+    body_limit: int | None  # None = the edge's
+    folder: str  # files: absolute
+    index: list[str]
+    fallback: str  # files: path inside the folder or ""
+    status: int  # redirect, respond
+    location: str  # redirect; may hold $rest (what follows the matched prefix), $host, $uri, $query
+    body: str  # respond
+    content_type: str  # respond
+
+
+class SitePlan(TypedDict):
+    hosts: list[str]  # lower case; "example.com", "*.example.com", "*"
+    routes: list[RoutePlan]
+
+
+class AppPlan(TypedDict):
+    name: str
+    command: str  # $PORT and ${PORT} are substituted
+    directory: str  # absolute
+    instances: int
+    port: int  # first port; 0 = chosen
+    host: str  # where instances listen: "127.0.0.1"
+    env: dict[str, str]  # env_file already read in
+    user: str  # "" = unchanged
+    stop_signal: str  # "SIGTERM"
+    stop_timeout: float
+    drain_timeout: float
+    start_timeout: float  # not ready after so long: ended and tried again
+    autorestart: bool
+    max_restarts: int  # consecutive failures before "crashed"; 0 = never give up
+    max_memory: int  # of the whole tree; 0 = no limit
+    ready_path: str  # asked until it answers
+    log_size: int  # rotation of captured output
+    log_files: int
+
+
+class PathsPlan(TypedDict):
+    run: str  # control socket, state file, pipes
+    logs: str
+    lib: str  # certificates, secrets
+
+
+class Plan(TypedDict):
+    format: int
+    file: str  # absolute path of the main file
+    folder: str
+    paths: PathsPlan
+    edge: EdgePlan
+    apps: dict[str, AppPlan]
+    upstreams: dict[str, UpstreamPlan]
+    sites: list[SitePlan]
+
+
+def address(server: ServerPlan) -> str:
+    """`host:port` as people write it, `[::1]:3000` for IPv6, `unix:/path` for a socket."""
+    if server["path"]:
+        return f"unix:{server['path']}"
+    return join_address(server["host"], server["port"])
+
+
+def join_address(host: str, port: int) -> str:
+    """Host and port as people write them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def expand(upstream: UpstreamPlan, host: str, port: int, addresses: list[str]) -> list[ServerPlan]:
+    """The servers of an upstream after the DNS name `host` resolved to `addresses` (sorted, without duplicates).
+
+    Each address is a server of its own with the name's full weight (nginx: `server name` with k addresses). Servers that
+    came from other names or were written as addresses stay where they are; the new ones stand at the place of the old.
+    """
+    label = join_address(host, port)
+    template = next(name["server"] for name in upstream["names"] if name["host"] == host and name["port"] == port)
+    fresh: list[ServerPlan] = []
+    for item in sorted(set(addresses)):
+        server = template.copy()
+        server.update({"id": join_address(item, port), "host": item, "port": port, "name": label, "slots": []})
+        fresh.append(server)
+    kept = upstream["servers"]
+    place = next((i for i, server in enumerate(kept) if server["name"] == label), len(kept))
+    others = [server for server in kept if server["name"] != label]
+    return [*others[:place], *fresh, *others[place:]]

@@ -1,0 +1,1 @@
+"""The data plane: a worker process that moves bytes between clients and servers."""

@@ -1,0 +1,1 @@
+"""The parent of everything: children, listeners, configuration changes, the control socket."""

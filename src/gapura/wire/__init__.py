@@ -1,0 +1,1 @@
+"""Protocol code without sockets, loop or clock: bytes in, calls out."""
