@@ -1,0 +1,31 @@
+# Verbs for people and CI alike. Each sets up what it needs (tools/setup) and is quick when that is done.
+
+help: ## show the verbs
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
+
+demo: ## the example app in two copies: http://dumbflix.localhost:8080 (Ctrl-C ends it)
+	@tools/setup run
+	@exec .venv/bin/gapura demo $(ARGS)
+
+test: ## the tests that every change must pass (some minutes)
+	@tools/test -m "not full" $(ARGS)
+
+test-full: ## those and the long ones: soak, many kills, real peers under load
+	@tools/test $(ARGS)
+
+lint: ## style, types and floors
+	@tools/setup dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: ## compare with nginx, HAProxy and Caddy on this machine; results go to bench/results
+	@tools/setup bench
+	@.venv/bin/python bench/run $(ARGS)
+
+clean: ## remove everything that the other verbs made
+	rm -rf .venv .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help demo test test-full lint bench clean
