@@ -1,0 +1,135 @@
+"""What the board says of one server: its condition, its place among the six states of `status`, its counters.
+
+Needs only the plan's server and the board, so the master and control ask it without building an `Upstream`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gapura.board import (
+    ADMIN,
+    CONNS,
+    DOWN_AT,
+    DRAINING,
+    ENABLED,
+    ERRORS,
+    FREE,
+    HEALTH,
+    HEALTHY,
+    HIT_AT,
+    READY,
+    READY_AT,
+    SERVED,
+    SINCE,
+    STATE,
+    STATES,
+    Board,
+)
+from gapura.config.plan import ServerPlan
+
+NANOSECONDS: Final = 1_000_000_000
+
+CONDITIONS: Final = (
+    "up",
+    "full",
+    "starting",
+    "stopping",
+    "backoff",
+    "benched",
+    "unhealthy",
+    "draining",
+    "crashed",
+    "stopped",
+    "disabled",
+    "down",
+    "free",
+)
+"""Everything that a server can be, the most hopeful first."""
+
+_SERVER_STATES: Final = {
+    "up": "up",
+    "full": "up",
+    "benched": "benched",
+    "unhealthy": "unhealthy",
+    "draining": "draining",
+    "disabled": "disabled",
+}
+
+
+class Counters(NamedTuple):
+    """Sums over all workers and both slots of a server."""
+
+    active: int  # exchanges and tunnels under way
+    requests: int  # answers received
+    fails: int  # failures in all
+
+
+def up_at(board: Board, slot: int) -> int:
+    """Since when the slot's server is known to answer, in ns: earlier failures say nothing of it."""
+    return max(board.cells[slot + READY_AT], board.cells[slot + HIT_AT])
+
+
+def benched(board: Board, slot: int, fail_timeout_ns: int, now: int) -> bool:
+    """Whether max_fails was reached less than `fail_timeout` ago and nothing proved the server alive since."""
+    mark: int = board.cells[slot + DOWN_AT]
+    return mark > up_at(board, slot) and now < mark + fail_timeout_ns
+
+
+def slot_condition(board: Board, slot: int, server: ServerPlan, now: int) -> str:
+    """One of `CONDITIONS` for one slot of a server; "up" means eligible."""
+    cells = board.cells
+    if server["down"]:
+        return "down"
+    state = cells[slot + STATE]
+    if state != READY:
+        return STATES[state]
+    admin = cells[slot + ADMIN]
+    if admin != ENABLED:
+        return "draining" if admin == DRAINING else "disabled"
+    if cells[slot + HEALTH] != HEALTHY:
+        return "unhealthy"
+    if benched(board, slot, int(server["fail_timeout"] * NANOSECONDS), now):
+        return "benched"
+    if server["max_conns"] and board.total(slot, CONNS) >= server["max_conns"]:
+        return "full"
+    return "up"
+
+
+def speaking_slot(board: Board, offsets: Sequence[int]) -> int:
+    """Offset of the slot that tells how a server is.
+
+    Of an instance's two slots that is the ready one (the enabled one, if both are), else the one that changed last; a free
+    slot speaks only when there is no other.
+    """
+    cells = board.cells
+
+    def rank(slot: int) -> tuple[bool, bool, bool, int]:
+        ready = cells[slot + STATE] == READY
+        return ready and cells[slot + ADMIN] == ENABLED, ready, cells[slot + STATE] != FREE, cells[slot + SINCE]
+
+    return offsets[0] if len(offsets) == 1 else max(offsets, key=rank)
+
+
+def condition(board: Board, server: ServerPlan, now: int) -> str:
+    """One of `CONDITIONS` for a server of the plan. Of an instance's two slots the better one counts."""
+    if not server["slots"]:
+        return "free"
+    slot = speaking_slot(board, [board.slot(index) for index in server["slots"]])
+    return slot_condition(board, slot, server, now)
+
+
+def server_state(board: Board, server: ServerPlan, now: int) -> str:
+    """The state shown by `gapura status`: one of up, down, benched, unhealthy, draining, disabled.
+
+    An instance that is not ready is "down"; a server at its `max_conns` is "up".
+    """
+    return _SERVER_STATES.get(condition(board, server, now), "down")
+
+
+def counters(board: Board, server: ServerPlan) -> Counters:
+    """What the workers counted for a server."""
+    offsets = [board.slot(index) for index in server["slots"]]
+    active, requests, fails = (sum(board.total(slot, cell) for slot in offsets) for cell in (CONNS, SERVED, ERRORS))
+    return Counters(active, requests, fails)
