@@ -1,0 +1,182 @@
+"""The control process: its channel to the master, its heartbeat, and what it does for the committed plan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+
+from gapura import ipc
+from gapura import log as logs
+from gapura.board import CONTROL_ROW, P_BEAT, P_GENERATION, Board
+from gapura.config.plan import Plan
+from gapura.control.health import Health
+from gapura.control.orphan import Orphan
+from gapura.control.resolve import Resolver
+
+BEAT = 0.25
+"""Seconds between two heartbeats, unless the master asks for another rhythm."""
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """Health checks and name resolution on one loop. `run()` returns when the master has said `stop`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._loop = loop
+        self._channel: ipc.Channel | None = None
+        self._board: Board | None = None
+        self._health: Health | None = None
+        self._orphan: Orphan | None = None
+        self._resolver = Resolver(loop, self._resolved)
+        self._prepared: tuple[int, Plan] | None = None
+        self._plan: Plan | None = None
+        self._generation = 0
+        self._row = Board.process(CONTROL_ROW)
+        self._beat_every = BEAT
+        self._handlers: dict[str, Callable[[ipc.Message, list[int]], None]] = {
+            "welcome": self._on_welcome,
+            "prepare": self._on_prepare,
+            "commit": self._on_commit,
+            "abort": self._on_abort,
+            "stop": self._on_stop,
+            "reopen": self._on_reopen,
+        }
+        self._listen_to(ipc.Channel(sock))
+        self._send({"type": "hello", "role": "control", "pid": os.getpid()})
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._loop.run_forever()
+
+    # -- the channel ------------------------------------------------------------------------------------------------------
+
+    def _listen_to(self, channel: ipc.Channel) -> None:
+        self._channel = channel
+        self._loop.add_reader(channel.fileno(), self._readable)
+
+    def _readable(self) -> None:
+        channel = self._channel
+        if channel is None:
+            return
+        try:
+            messages = channel.receive()
+        except ipc.ChannelClosed:
+            self._lose_master(channel)
+            return
+        for message, fds in messages:
+            handler = self._handlers.get(str(message.get("type")))
+            try:
+                if handler is not None:
+                    handler(message, fds)
+            except Exception:
+                log.exception("the master's message %r could not be carried out", message.get("type"))
+            for fd in fds:
+                if self._board is None or fd != self._board.fd:
+                    os.close(fd)
+
+    def _send(self, message: ipc.Message, fds: tuple[int, ...] = ()) -> None:
+        if self._channel is not None:
+            self._channel.send(message, fds)
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._channel is None:
+            return
+        if self._channel.flush():
+            self._loop.remove_writer(self._channel.fileno())
+        else:
+            self._loop.add_writer(self._channel.fileno(), self._flush)
+
+    def _lose_master(self, channel: ipc.Channel) -> None:
+        self._loop.remove_reader(channel.fileno())
+        self._loop.remove_writer(channel.fileno())
+        channel.close()
+        self._channel = None
+        self._prepared = None
+        if self._plan is None:
+            self._loop.stop()
+            return
+        log.warning("the master is gone; health checks go on until a new one takes over")
+        self._orphan = Orphan(self._loop, self._plan, self._find_master, self._loop.stop)
+
+    def _find_master(self, channel: ipc.Channel) -> None:
+        assert self._board is not None
+        self._orphan = None
+        self._listen_to(channel)
+        self._send(
+            {
+                "type": "orphan",
+                "role": "control",
+                "pid": os.getpid(),
+                "column": -1,
+                "generation": self._generation,
+                "addresses": [],
+                "draining": False,
+            },
+            (self._board.fd,),
+        )
+
+    # -- what the master says -----------------------------------------------------------------------------------------------
+
+    def _on_welcome(self, message: ipc.Message, fds: list[int]) -> None:
+        if self._board is not None:
+            return
+        self._beat_every = float(message.get("heartbeat") or BEAT)
+        self._board = Board(fds[0])
+        self._health = Health(self._loop, self._board)
+        self._beat()
+
+    def _on_prepare(self, message: ipc.Message, fds: list[int]) -> None:
+        generation = int(message["generation"])
+        plan: Plan = message["plan"]
+        if not isinstance(plan, dict) or "upstreams" not in plan:
+            self._send({"type": "failed", "generation": generation, "error": "the plan holds no upstreams"})
+            return
+        self._prepared = (generation, plan)
+        self._send({"type": "prepared", "generation": generation})
+
+    def _on_commit(self, message: ipc.Message, fds: list[int]) -> None:
+        prepared, self._prepared = self._prepared, None
+        if prepared is None or prepared[0] != message.get("generation") or self._health is None or self._board is None:
+            log.warning("asked to commit generation %s, which was never prepared", message.get("generation"))
+            return
+        self._generation, self._plan = prepared
+        self._health.apply(self._plan)
+        self._resolver.apply(self._plan)
+        self._board.cells[self._row + P_GENERATION] = self._generation
+        self._send({"type": "committed", "generation": self._generation})
+
+    def _on_abort(self, message: ipc.Message, fds: list[int]) -> None:
+        self._prepared = None
+
+    def _on_stop(self, message: ipc.Message, fds: list[int]) -> None:
+        self._loop.stop()
+
+    def _on_reopen(self, message: ipc.Message, fds: list[int]) -> None:
+        logs.reopen()
+
+    # -- what it does by itself ---------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        assert self._board is not None
+        self._board.cells[self._row + P_BEAT] = time.monotonic_ns()
+        self._loop.call_later(self._beat_every, self._beat)
+
+    def _resolved(self, upstream: str, host: str, port: int, addresses: list[str]) -> None:
+        self._send({"type": "resolved", "upstream": upstream, "host": host, "port": port, "addresses": addresses})
+
+    def close(self) -> None:
+        """Let go of everything; nothing is told to anybody."""
+        if self._health is not None:
+            self._health.stop()
+        self._resolver.stop()
+        if self._orphan is not None:
+            self._orphan.close()
+        if self._channel is not None:
+            self._channel.close()

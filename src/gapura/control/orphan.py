@@ -1,0 +1,94 @@
+"""What control does without a master: look for a new one, and keep the apps from blocking on full pipes meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gapura import ipc
+from gapura.config.plan import AppPlan, Plan
+from gapura.procs.output import Output
+
+RETRY = 0.2
+"""Seconds between two attempts to reach a new master."""
+
+log = logging.getLogger(__name__)
+
+
+class Pipes:
+    """Writes down what the instances print while nobody else reads their named pipes."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, plan: Plan) -> None:
+        self._loop = loop
+        self._outputs: list[Output] = []
+        folder = os.path.join(plan["paths"]["run"], "pipes")
+        for path in sorted(Path(folder).glob("*.out")):
+            app = owner(path.stem, plan["apps"])
+            if app is None:
+                continue
+            try:
+                output = Output(path.stem, folder, plan["paths"]["logs"], app["log_size"], app["log_files"])
+            except OSError as error:
+                log.warning("cannot read the output of %s while there is no master: %s", path.stem, error)
+                continue
+            self._outputs.append(output)
+            loop.add_reader(output.fileno(), self._read, output)
+
+    def close(self) -> None:
+        """Leave the rest to the new master."""
+        for output in self._outputs:
+            self._loop.remove_reader(output.fileno())
+            output.close(remove=False)
+        self._outputs.clear()
+
+    def _read(self, output: Output) -> None:
+        output.read(time.monotonic())
+
+
+def owner(name: str, apps: dict[str, AppPlan]) -> AppPlan | None:
+    """The app that an instance's pipe belongs to. Of apps "api" and "api2" the longest name that fits has it."""
+    fitting = [app for app in apps if name.startswith(app)]
+    return apps[max(fitting, key=len)] if fitting else None
+
+
+class Orphan:
+    """Control without a master. `found(channel)` is called when a new one listens, `deserted()` when the run folder is gone."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        plan: Plan,
+        found: Callable[[ipc.Channel], None],
+        deserted: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._run = plan["paths"]["run"]
+        self._path = ipc.socket_path(self._run)
+        self._found = found
+        self._deserted = deserted
+        self._pipes = Pipes(loop, plan)
+        self._timer = loop.call_soon(self._seek)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._pipes.close()
+
+    def _seek(self) -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        try:
+            sock.connect(self._path)
+        except OSError:
+            sock.close()
+            if not os.path.isdir(self._run):
+                self._deserted()
+                return
+            self._timer = self._loop.call_later(RETRY, self._seek)
+            return
+        self.close()  # before the new master begins to read the pipes: two readers would tear lines
+        self._found(ipc.Channel(sock))
