@@ -1,0 +1,113 @@
+"""Header fields of HTTP/1 messages: strict, on bytes, one pass.
+
+Everything works on whole `name: value` lines, because most of them are forwarded as they came, and because a line that was seen
+before needs no second look (`KnownLines`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
+"""RFC 9110 §5.6.2."""
+
+TEXT: Final = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
+"""All bytes that may stand in a header line; CR, LF, NUL and the other control characters may not (RFC 9110 §5.5)."""
+
+OWS: Final = b" \t"
+"""Optional white space is space and tab, and nothing else that `bytes.strip()` would take."""
+
+MAX_KNOWN: Final = 4096
+"""Header lines remembered; a flood of new ones empties the memory instead of filling it."""
+MAX_REMEMBERED: Final = 256
+"""Longer lines are not remembered."""
+
+Entry = tuple[int, bytes]
+"""What a proxy makes of a header line: its kind and its value."""
+
+ORDINARY: Final = 0
+"""The kind of fields that are forwarded as they came, in requests and responses."""
+
+
+class KnownLines(dict[bytes, Entry]):
+    """What header lines mean, by the whole line.
+
+    Clients repeat themselves: most lines of a request were seen before, letter by letter, so that one look-up replaces taking
+    the line apart and checking it. `kinds` maps lower-case names to kinds, everything else is ORDINARY; `varying` names
+    (cookies, secrets, counters) are understood but not remembered.
+    """
+
+    def __init__(self, kinds: dict[bytes, int], varying: frozenset[bytes], underscore: int = ORDINARY) -> None:
+        super().__init__()
+        self._kinds = kinds
+        self._varying = varying
+        self._underscore = underscore
+        self._names: dict[bytes, tuple[int, bool]] = {}
+
+    def learn(self, line: bytes) -> Entry:
+        """Check a line that is not known and remember it. Raises ValueError with the reason."""
+        name, colon, value = line.partition(b":")
+        if not colon:
+            raise ValueError("a header line has no colon")
+        kind, varying = self._names.get(name) or self._learn_name(name)
+        if value.translate(None, TEXT):
+            raise ValueError("a header value holds a control character")
+        entry = (kind, value.strip(OWS))
+        if not varying and len(line) <= MAX_REMEMBERED:
+            if len(self) >= MAX_KNOWN:
+                self.clear()
+            self[line] = entry
+        return entry
+
+    def _learn_name(self, name: bytes) -> tuple[int, bool]:
+        if not TOKEN.match(name):
+            raise ValueError("a header name holds a character that does not belong there")
+        lower = name.lower()
+        kind = self._kinds.get(lower)
+        if kind is None:
+            # CGI and WSGI programs cannot tell an underscore from a dash, so such a name could pass for another
+            kind = self._underscore if b"_" in name else ORDINARY
+        if len(self._names) >= MAX_KNOWN:
+            self._names.clear()
+        self._names[name] = known = (kind, lower in self._varying)
+        return known
+
+
+def value_of(line: bytes) -> bytes:
+    """The value of a header line without the white space around it."""
+    return line.partition(b":")[2].strip(OWS)
+
+
+def find(lines: list[bytes], name: bytes) -> bytes | None:
+    """Value of the first field with this lower-case name."""
+    for line in lines:
+        key, _, value = line.partition(b":")
+        if key.lower() == name:
+            return value.strip(OWS)
+    return None
+
+
+def find_all(lines: list[bytes], name: bytes) -> list[bytes]:
+    """Values of all fields with this lower-case name, in order."""
+    found = []
+    for line in lines:
+        key, _, value = line.partition(b":")
+        if key.lower() == name:
+            found.append(value.strip(OWS))
+    return found
+
+
+def without(lines: list[bytes], names: frozenset[bytes] | set[bytes]) -> list[bytes]:
+    """The lines whose lower-case name is not among `names`."""
+    return [line for line in lines if line.partition(b":")[0].lower() not in names]
+
+
+def tokens(value: bytes) -> list[bytes]:
+    """Members of a comma-separated list, lower case, empty ones left out (RFC 9110 §5.6.1)."""
+    return [member for part in value.split(b",") if (member := part.strip(OWS).lower())]
+
+
+def safe(value: bytes) -> bool:
+    """True when `value` may be written as a header value: the last check before bytes made from a request leave."""
+    return not value.translate(None, TEXT)
