@@ -21,7 +21,7 @@ lint: ## style, types and floors
 	.venv/bin/lint-imports
 
 bench: ## compare with nginx, HAProxy and Caddy on this machine; results go to bench/results
-	@tools/setup bench
+	@tools/setup dev
 	@.venv/bin/python bench/run $(ARGS)
 
 clean: ## remove everything that the other verbs made

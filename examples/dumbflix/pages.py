@@ -66,7 +66,7 @@ def catalogue(films: Sequence[Film], genres: Sequence[str], query: str, genre: s
     )
     cards = "".join(
         f'<li><a href="/films/{film.id}">{film.poster()}<h2>{escape(film.title)}</h2>'
-        f'<p class="facts">{film.year} · {escape(film.genre)} · ★ {film.rating:.1f}</p></a></li>'
+        f'<p class="facts">{film.year} · {escape(film.genre)} · ★\N{NO-BREAK SPACE}{film.rating:.1f}</p></a></li>'
         for film in films
     )
     return _page(heading, f'<h1>{escape(heading)}</h1><nav>{links}</nav><ul class="films">{cards}</ul>', copy, query)
