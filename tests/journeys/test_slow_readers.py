@@ -1,0 +1,64 @@
+"""Many slow readers of a big download: the memory of a worker stays bounded and nobody else waits for them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .harness.client import Download
+from .harness.foreign import Foreign
+from .harness.load import Load
+from .harness.proc import resident
+from .harness.site import Site, section
+
+PORTION = 1000
+PAUSE = 0.1
+"""Bytes and seconds: 10 KB/s for each reader."""
+
+
+@contextmanager
+def readers(port: int, count: int, size: int) -> Iterator[list[Download]]:
+    """So many downloads, each taking a portion, then pausing."""
+    downloads = [Download(port, size) for _ in range(count)]
+    end = threading.Event()
+
+    def read() -> None:
+        while not end.wait(PAUSE):
+            for download in downloads:
+                download.read(PORTION)
+
+    thread = threading.Thread(target=read, name="readers")
+    thread.start()
+    try:
+        yield downloads
+    finally:
+        end.set()
+        thread.join()
+        for download in downloads:
+            download.close()
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "requests"),
+    [(50, 20_000_000, 900), pytest.param(200, 100_000_000, 4500, marks=pytest.mark.full)],
+)
+def test_slow_readers(site: Site, foreign: Callable[..., Foreign], count: int, size: int, requests: int) -> None:
+    server = foreign("films")
+    site.configure(section("upstreams.shop", servers=[server.address]), workers=1)
+    site.up()
+    (worker,) = site.worker_pids()
+    with Load(site.port, total=900) as alone:
+        pass
+    before = resident(worker)
+    with readers(site.port, count, size) as downloads, Load(site.port, total=requests) as together:
+        together.finish()
+        grown = resident(worker) - before
+    assert grown < 100_000_000
+    assert all(download.received > 0 for download in downloads)
+    assert alone.report.failures == together.report.failures == {}
+    # Below 25 ms the figure is this machine's scheduling, not Gapura's.
+    assert together.report.percentile(0.99) < max(2 * alone.report.percentile(0.99), 0.025)
+    site.down()
