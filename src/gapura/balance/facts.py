@@ -5,7 +5,6 @@ Needs only the plan's server and the board, so the master and control ask it wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from gapura.board import (
@@ -15,7 +14,6 @@ from gapura.board import (
     DRAINING,
     ENABLED,
     ERRORS,
-    FREE,
     HEALTH,
     HEALTHY,
     HIT_AT,
@@ -90,34 +88,27 @@ def slot_condition(board: Board, slot: int, server: ServerPlan, now: int) -> str
         return "draining" if admin == DRAINING else "disabled"
     if cells[slot + HEALTH] != HEALTHY:
         return "unhealthy"
-    if benched(board, slot, int(server["fail_timeout"] * NANOSECONDS), now):
+    if server["max_fails"] and benched(board, slot, int(server["fail_timeout"] * NANOSECONDS), now):
         return "benched"
     if server["max_conns"] and board.total(slot, CONNS) >= server["max_conns"]:
         return "full"
     return "up"
 
 
-def speaking_slot(board: Board, offsets: Sequence[int]) -> int:
-    """Offset of the slot that tells how a server is.
+def best_slot(board: Board, server: ServerPlan, now: int) -> tuple[int, str]:
+    """Offset and condition of the slot that tells how a server is.
 
-    Of an instance's two slots that is the ready one (the enabled one, if both are), else the one that changed last; a free
-    slot speaks only when there is no other.
+    Of an instance's two slots that is the more hopeful one, of equals the one that changed last. Raises ValueError for a
+    server without slots.
     """
-    cells = board.cells
-
-    def rank(slot: int) -> tuple[bool, bool, bool, int]:
-        ready = cells[slot + STATE] == READY
-        return ready and cells[slot + ADMIN] == ENABLED, ready, cells[slot + STATE] != FREE, cells[slot + SINCE]
-
-    return offsets[0] if len(offsets) == 1 else max(offsets, key=rank)
+    slots = [board.slot(index) for index in server["slots"]]
+    found = [(slot, slot_condition(board, slot, server, now)) for slot in slots]
+    return min(found, key=lambda item: (CONDITIONS.index(item[1]), -board.cells[item[0] + SINCE]))
 
 
 def condition(board: Board, server: ServerPlan, now: int) -> str:
-    """One of `CONDITIONS` for a server of the plan. Of an instance's two slots the better one counts."""
-    if not server["slots"]:
-        return "free"
-    slot = speaking_slot(board, [board.slot(index) for index in server["slots"]])
-    return slot_condition(board, slot, server, now)
+    """One of `CONDITIONS` for a server of the plan; "up" means eligible, "free" that it has no slot in use."""
+    return best_slot(board, server, now)[1] if server["slots"] else "free"
 
 
 def server_state(board: Board, server: ServerPlan, now: int) -> str:

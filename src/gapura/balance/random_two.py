@@ -16,11 +16,12 @@ class RandomTwo:
     """Draws two different eligible servers by weight and takes the one with fewer connections for its weight.
 
     The second drawn wins a tie. When 20 draws did not give two, round robin decides.
+    `draw` gives numbers from 0 up to, not including, 1.
     """
 
     __slots__ = ("servers", "_bounds", "_total", "_draw", "_fallback")
 
-    def __init__(self, servers: list[Server], draw: Callable[[int], int] = random.randrange) -> None:
+    def __init__(self, servers: list[Server], draw: Callable[[], float] = random.random) -> None:
         self.servers = servers
         self._bounds = list(accumulate(server.weight for server in servers))
         self._total = sum(server.weight for server in servers)
@@ -32,7 +33,7 @@ class RandomTwo:
         if len(servers) > 1:
             first = None
             for _ in range(ATTEMPTS + 1):
-                server = servers[bisect_right(self._bounds, self._draw(self._total))]
+                server = servers[bisect_right(self._bounds, int(self._draw() * self._total))]
                 if server is first or (tried and server in tried) or not server.eligible(now):
                     continue
                 if first is None:

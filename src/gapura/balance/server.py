@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+
 from gapura.balance import facts
 from gapura.board import (
-    ADMIN,
-    BACKOFF,
     CONNS,
     DOWN_AT,
     ENABLED,
     ERRORS,
-    HEALTH,
     HEALTHY,
     PORT,
     READY,
@@ -20,6 +19,11 @@ from gapura.board import (
     Board,
 )
 from gapura.config.plan import ServerPlan, address, join_address
+
+# STATE, ADMIN, HEALTH and DOWN_AT lie side by side: one call reads them in half the time of four. Each is read by one 8-byte
+# load in native mode, so none is torn; that the four are not of one instant is no worse than four reads.
+_read_facts = struct.Struct("@4Q").unpack_from
+_USUAL = (READY, ENABLED, HEALTHY, 0)
 
 _WHY_NOT = {
     "up": "",
@@ -64,6 +68,7 @@ class Server:
         "slots",
         "offsets",
         "slot",
+        "_facts_at",
         "_plain",
         # the rotation
         "current",
@@ -93,7 +98,7 @@ class Server:
         self.cells = board.cells
         self.slots = tuple(plan["slots"])
         self.offsets = tuple(board.slot(number) for number in self.slots)
-        self.slot = self.offsets[0]
+        self._use(self.offsets[0])
         self._plain = not self.down and not self.max_conns
         self.current = 0
         self.effective = self.weight
@@ -106,27 +111,19 @@ class Server:
     def eligible(self, now: int) -> bool:
         """Whether the server may be picked: ready, enabled, healthy, not benched, not down, below `max_conns`.
 
-        Leaves the eligible slot's offset in `slot`. In the usual case it costs four reads of the board.
+        Leaves the eligible slot's offset in `slot`.
         """
-        cells = self.cells
-        slot = self.slot
-        if (
-            cells[slot + STATE] == READY
-            and cells[slot + ADMIN] == ENABLED
-            and cells[slot + HEALTH] == HEALTHY
-            and not cells[slot + DOWN_AT]
-            and self._plain
-        ):
+        if self._plain and _read_facts(self.cells, self._facts_at) == _USUAL:
             return True
         for slot in self.offsets:
             if facts.slot_condition(self.board, slot, self.plan, now) == "up":
-                self.slot = slot
+                self._use(slot)
                 return True
         return False
 
     def benched(self, now: int) -> bool:
         """Whether the server pauses after failures (nginx: max_fails reached, fail_timeout not over)."""
-        return facts.benched(self.board, facts.speaking_slot(self.board, self.offsets), self.fail_timeout_ns, now)
+        return self.condition(now) == "benched"
 
     def port_now(self) -> int:
         """The TCP port; an instance's stands on the board and changes with each new process. 0 for a UNIX socket."""
@@ -147,12 +144,11 @@ class Server:
 
     def condition(self, now: int) -> str:
         """One of `facts.CONDITIONS`; "up" means eligible."""
-        return facts.condition(self.board, self.plan, now)
+        return facts.best_slot(self.board, self.plan, now)[1]
 
     def why_not(self, now: int) -> str:
         """In plain words why the server is not eligible; empty when it is."""
-        word = self.condition(now)
-        slot = facts.speaking_slot(self.board, self.offsets)
+        slot, word = facts.best_slot(self.board, self.plan, now)
         if word == "benched":
             left = self.cells[slot + DOWN_AT] + self.fail_timeout_ns - now
             fails = self.board.total(slot, ERRORS)
@@ -165,26 +161,26 @@ class Server:
 
     def may_return(self, now: int, hold_ns: int) -> bool:
         """Whether the server can answer now or may within `hold_ns`, without anybody's command."""
-        word = self.condition(now)
-        instance = len(self.offsets) > 1
+        slot, word = facts.best_slot(self.board, self.plan, now)
         if word == "backoff":
-            return any(
-                self.cells[slot + STATE] == BACKOFF and self.cells[slot + RETURNS_AT] <= now + hold_ns for slot in self.offsets
-            )
+            return bool(self.cells[slot + RETURNS_AT] <= now + hold_ns)
         if word in ("draining", "free"):
-            # An instance that drains is being replaced, and one without a slot in use is about to be launched.
-            return instance
+            # An instance (two slots) that drains is being replaced, and one without a slot in use is about to be launched.
+            return len(self.offsets) > 1
         return word in ("up", "full", "starting", "stopping", "benched", "unhealthy")
 
     def left_at(self, now: int) -> int:
         """When the server stopped being eligible, in ns; 0 when it did not, or when the board does not tell."""
-        word = self.condition(now)
-        slot = facts.speaking_slot(self.board, self.offsets)
+        slot, word = facts.best_slot(self.board, self.plan, now)
         if word == "benched":
             return int(self.cells[slot + DOWN_AT])
         if word in ("starting", "stopping", "backoff", "crashed", "stopped"):
             return int(self.cells[slot + SINCE])
         return 0
+
+    def _use(self, slot: int) -> None:
+        self.slot = slot
+        self._facts_at = (slot + STATE) * self.cells.itemsize
 
 
 def _seconds(ns: int) -> str:

@@ -21,7 +21,7 @@ from gapura.board import (
     SERVED,
     Board,
 )
-from gapura.config.plan import UpstreamPlan
+from gapura.config.plan import ServerPlan, UpstreamPlan
 
 
 class Upstream:
@@ -48,7 +48,6 @@ class Upstream:
         "servers",
         "policy",
         "backups",
-        "single",
         # the board, and where this worker's cells lie in a slot
         "board",
         "cells",
@@ -71,15 +70,13 @@ class Upstream:
         self.send_timeout = plan["send_timeout"]
         self.keepalive = plan["keepalive"]
         self.keepalive_timeout = plan["keepalive_timeout"]
-        self.servers = [Server(server, board, index) for index, server in enumerate(plan["servers"])]
+        self.servers = [Server(server, board, index) for index, server in enumerate(_counted(plan["servers"]))]
         usable = max(1, sum(not server.down for server in self.servers))
         self.tries = min(plan["tries"], usable) if plan["tries"] else usable
         primaries = [server for server in self.servers if not server.backup]
         backups = [server for server in self.servers if server.backup]
         self.policy = choose(plan, primaries)
         self.backups = choose(plan, backups) if backups else None
-        # nginx ignores max_fails and fail_timeout where there is no other server to go to.
-        self.single = len(self.servers) == 1
         self.board = board
         self.cells = board.cells
         self.column = column
@@ -121,7 +118,7 @@ class Upstream:
             cells[at] = connections - 1
 
     def answered(self, server: Server, slot: int, opened_at: int, now: int, latency_ns: int) -> None:
-        """A response head arrived, `latency_ns` after the request was sent, on a connection opened at `opened_at`.
+        """A response head arrived, `latency_ns` after the request was sent. Any answer counts, whenever its connection was opened.
 
         Failures of this worker are forgotten by an answer after their window, not by one inside it (nginx).
         """
@@ -144,13 +141,11 @@ class Upstream:
         cells = self.cells
         cells[slot + self._errors] += 1
         up_at = facts.up_at(self.board, slot)
-        if self.single or opened_at < up_at:
+        if not server.max_fails or opened_at < up_at:
             return
         at = slot + self._fails
         cells[at] = cells[at] + 1 if cells[slot + self._failed_at] > up_at else 1
         cells[slot + self._failed_at] = now
-        if not server.max_fails:
-            return
         server.effective = max(0, server.effective - server.weight // server.max_fails)
         # One more failure of a server that is marked already, be it the probe, renews the pause.
         if cells[slot + DOWN_AT] > up_at or self._failures(slot, max(up_at, now - server.fail_timeout_ns - 1)) >= server.max_fails:
@@ -197,6 +192,15 @@ class Upstream:
         last = max(cells[start : start + cells[H_USED]], default=0)
         if mark <= facts.up_at(self.board, slot) or last | REFUSED < mark | REFUSED:
             cells[slot + DOWN_AT] = 0
+
+
+def _counted(servers: list[ServerPlan]) -> list[ServerPlan]:
+    """nginx ignores max_fails and fail_timeout of a single server: there is no other to go to."""
+    if len(servers) != 1:
+        return servers
+    single = servers[0].copy()
+    single["max_fails"] = 0
+    return [single]
 
 
 def _place(tier: list[Server], column: int, previous: Upstream | None) -> None:
