@@ -1,8 +1,14 @@
-"""Why an instance ended, in plain words, from its exit status and its last lines."""
+"""Why an instance ended, in plain words, from its exit status and its last lines.
+
+`RULES` is a table: the first row whose pattern is found in the last lines, and whose exit status fits, explains the end. What
+no row explains is told by the exit status or the signal alone.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+import signal
+from typing import Final, NamedTuple
 
 
 class Cause(NamedTuple):
@@ -12,10 +18,159 @@ class Cause(NamedTuple):
     hint: str
 
 
+class Rule(NamedTuple):
+    """One known way to fail. `text` and `hint` may name the groups of `pattern`; `statuses` empty = any but 0."""
+
+    pattern: re.Pattern[str]
+    text: str
+    hint: str
+    statuses: frozenset[int] = frozenset()
+
+
+LINES: Final = 30
+"""How many of the last lines are looked at: older ones tell of something else."""
+
+_PORT_TAKEN = re.compile(
+    r"EADDRINUSE|address (?:is )?already in use|port (?:number )?\d+ is (?:already )?(?:in use|being used)"
+    r"|something is already running on port",
+    re.IGNORECASE,
+)
+
+
+def _rule(pattern: str, text: str, hint: str, *statuses: int) -> Rule:
+    return Rule(re.compile(pattern, re.MULTILINE), text, hint, frozenset(statuses))
+
+
+RULES: Final = (
+    _rule(
+        r"ERR_OSSL_EVP_UNSUPPORTED|error:0308010C",
+        "this version of webpack needs the old OpenSSL, which Node 17 and later turned off (ERR_OSSL_EVP_UNSUPPORTED)",
+        'set env = {{ NODE_OPTIONS = "--openssl-legacy-provider" }} for this app, or upgrade react-scripts to 5',
+    ),
+    _rule(
+        r"""(?i:missing script):? ["']?start\b""",
+        'package.json has no script "start"',
+        'apps made with Vite have "dev" and "preview": command = "npm run preview -- --port $PORT"',
+    ),
+    _rule(
+        r"""(?i:missing script):? ["']?(?P<name>[\w:.-]+)""",
+        'package.json has no script "{name}"',
+        "`npm run` lists the scripts that there are",
+    ),
+    _rule(
+        r"(?:ENOENT|no such file or directory).*package\.json|Could not read package\.json",
+        "there is no package.json in this folder",
+        "set `directory` to the folder of the app",
+    ),
+    _rule(
+        r"""Cannot find (?:module|package) '(?P<name>[^'./][^']*)'|Module not found: .*Can't resolve '(?P<other>[^'./][^']*)'""",
+        "a Node package is not installed: {name}",
+        "run `npm install` in the folder of the app",
+    ),
+    _rule(r"Cannot find module '(?P<name>[^']+)'", "file not found: {name}", "correct `command` or `directory`"),
+    _rule(
+        r"\b(?P<name>react-scripts|vite|next|nuxt|nodemon|serve|tsx|ts-node): (?:command )?not found",
+        "a Node package is not installed: {name}",
+        "run `npm install` in the folder of the app",
+    ),
+    _rule(
+        r"ModuleNotFoundError: No module named '(?P<name>[^']+)'",
+        "a Python package is not installed: {name}",
+        "install it into the virtual environment of the app, and start the app with that environment's python",
+    ),
+    _rule(
+        r"can't open file '(?P<name>[^']+)'",
+        "file not found: {name}",
+        "correct `command` or `directory`",
+    ),
+    _rule(
+        r"JavaScript heap out of memory|Reached heap limit",
+        "Node ran out of memory (its heap limit)",
+        'raise it: env = {{ NODE_OPTIONS = "--max-old-space-size=2048" }} (in MB), or look for a leak',
+    ),
+    _rule(
+        r"^MemoryError\b|java\.lang\.OutOfMemoryError|[Cc]annot allocate memory|ENOMEM",
+        "out of memory",
+        "give the machine more memory, or run fewer instances",
+    ),
+    _rule(
+        r"(?:listen|bind).*(?:EACCES|[Pp]ermission denied)|(?:EACCES|[Pp]ermission denied).*(?:\d\.\d|:::?\d)",
+        "the app may not listen on port {port}",
+        "ports below 1024 are for root: use a higher one",
+    ),
+    _rule(
+        r"(?:(?:sh|bash): (?:line )?(?:\d+: )?|exec: )(?P<name>[^\s:]+): (?:command )?not found",
+        "command not found: {name}",
+        "install it or give the full path",
+        127,
+    ),
+    _rule(
+        r"(?:(?:sh|bash): (?:line )?(?:\d+: )?|exec: )(?P<name>[^:]+): [Pp]ermission denied",
+        "permission denied: {name}",
+        "make it executable: chmod +x {name}",
+        126,
+    ),
+    _rule(r"^(?:\S+: )*SyntaxError: (?P<name>.+)$", "a mistake in the source of the app: {name}", "its last lines say where"),
+)
+
+_STATUSES: Final = {
+    0: Cause("ended by itself with status 0", "a server must keep running in the foreground"),
+    126: Cause("permission denied: the command cannot be executed (status 126)", "make it executable: chmod +x"),
+    127: Cause("command not found (status 127)", "install it or give the full path"),
+}
+_UNKNOWN = Cause("ended while no master was watching; its exit status is unknown", "")
+_SIGNAL_NUMBERS: Final = frozenset(map(int, signal.Signals))
+_SIGNALS: Final[dict[int, str]] = {
+    signal.SIGTERM: "somebody other than Gapura ended it",
+    signal.SIGINT: "somebody other than Gapura ended it",
+    signal.SIGKILL: "somebody ended it, or the kernel because memory ran out: see `dmesg`",
+    signal.SIGSEGV: "a fault in the program or in one of its native libraries",
+    signal.SIGBUS: "a fault in the program or in one of its native libraries",
+    signal.SIGILL: "the program was built for another processor",
+    signal.SIGABRT: "the program ended itself: its last lines say why",
+    signal.SIGXFSZ: "a file became larger than its limit allows",
+    signal.SIGXCPU: "it used more processor time than its limit allows",
+}
+
+
 def explain(exit_status: int | None, tail: list[str], port: int, owner: tuple[int, str] | None) -> Cause:
     """The plain cause of an end.
 
     `exit_status` as `os.waitstatus_to_exitcode` gives it (negative: the signal), None = unknown (not our child). `tail`:
     the last lines it printed; `owner`: who listens on `port` now (`tree.port_owner`), if that is not the instance itself.
     """
-    raise NotImplementedError
+    last = "\n".join(tail[-LINES:])
+    if _PORT_TAKEN.search(last) and (exit_status != 0 or owner):
+        return _port_taken(port, owner)
+    for rule in RULES:
+        if exit_status in rule.statuses or (exit_status != 0 and not rule.statuses):
+            match = rule.pattern.search(last)
+            if match:
+                return _told(rule, match, port)
+    if exit_status is None:
+        return _UNKNOWN
+    if exit_status < 0:
+        return _signalled(-exit_status)
+    if exit_status - 128 in _SIGNAL_NUMBERS:
+        return _signalled(exit_status - 128)  # what a shell answers for its command
+    return _STATUSES.get(exit_status, Cause(f"ended with status {exit_status}", "its last lines may say why"))
+
+
+def _port_taken(port: int, owner: tuple[int, str] | None) -> Cause:
+    if owner:
+        return Cause(f"port {port} is held by pid {owner[0]}, {owner[1]}", f"end it (kill {owner[0]}) or choose another port")
+    return Cause(
+        "the port that it wants to listen on is taken (EADDRINUSE)",
+        f"it is told to use port {port} by $PORT; a port written in its code cannot serve several copies",
+    )
+
+
+def _told(rule: Rule, match: re.Match[str], port: int) -> Cause:
+    name = next((text for text in match.groups() if text), "")
+    return Cause(rule.text.format(name=name, port=port), rule.hint.format(name=name, port=port))
+
+
+def _signalled(number: int) -> Cause:
+    if number not in _SIGNAL_NUMBERS:
+        return Cause(f"ended by signal {number}", "")
+    return Cause(f"ended by {signal.Signals(number).name}", _SIGNALS.get(number, ""))

@@ -2,66 +2,169 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from gapura.procs.ports import listens, port_owner
+from gapura.procs.prctl import set_subreaper
+
+__all__ = ["Processes", "kill", "kill_tree", "listens", "members", "memory", "port_owner", "set_subreaper", "start_time"]
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_MARK: Final = b"GAPURA_MARK="
+
+
+class _Entry(NamedTuple):
+    """What /proc/PID/stat says of a process."""
+
+    living: bool  # no zombie
+    parent: int
+    group: int
+    session: int
+    started: int
+    pages: int
 
 
 class Processes:
-    """All processes of the machine, read once; ask it about many instances. Zombies and our own process are left out."""
+    """All processes of the machine, read once; ask it about many instances. Zombies and our own process are left out.
+
+    Environments are read at the first question with a mark, once.
+    """
+
+    __slots__ = ("_entries", "_children", "_marked")
 
     def __init__(self) -> None:
-        raise NotImplementedError
+        self._entries: dict[int, _Entry] = {}
+        self._children: defaultdict[int, list[int]] = defaultdict(list)
+        self._marked: dict[bytes, list[int]] | None = None
+        us = os.getpid()
+        for name in os.listdir("/proc"):
+            if name.isdigit() and (pid := int(name)) != us and (entry := _entry(pid)) and entry.living:
+                self._entries[pid] = entry
+                self._children[entry.parent].append(pid)
 
     def members(self, pid: int, mark: str, started: int = 0) -> list[int]:
-        """Processes of the tree of `pid` (see the function `members`)."""
-        raise NotImplementedError
+        """Processes of the tree of `pid` (see the function `members`), in ascending order."""
+        entry = self._entries.get(pid)
+        found: set[int] = set()
+        if pid > 1 and (not started or entry is None or entry.started == started):
+            found.update(other for other, item in self._entries.items() if pid in (other, item.group, item.session))
+        if mark:
+            found.update(self._carriers(mark))
+        waiting = list(found)
+        while waiting:
+            fresh = [child for child in self._children[waiting.pop()] if child not in found]
+            found.update(fresh)
+            waiting += fresh
+        found -= {0, 1, os.getpid()}
+        return sorted(found)
 
     def memory(self, pids: Iterable[int]) -> int:
         """Bytes of memory held by these processes (see the function `memory`)."""
-        raise NotImplementedError
+        return _PAGE * sum(self._entries[pid].pages for pid in pids if pid in self._entries)
 
-    def kill(self, pids: Iterable[int], signal: int) -> int:
+    def kill(self, pids: Iterable[int], number: int) -> int:
         """Signal these processes, if they are still the ones that were read; how many were."""
-        raise NotImplementedError
+        return sum(_signal(pid, number, self._entries[pid].started) for pid in pids if pid in self._entries)
+
+    def _carriers(self, mark: str) -> list[int]:
+        """Processes whose environment holds exactly this mark."""
+        if self._marked is None:
+            self._marked = {}
+            for pid in self._entries:
+                for value in _marks(pid):
+                    self._marked.setdefault(value, []).append(pid)
+        return self._marked.get(os.fsencode(mark), [])
 
 
 def members(pid: int, mark: str, started: int = 0) -> list[int]:
-    """Living processes of the tree of `pid`: its session and process group, its descendants, and all that carry the mark
-    GAPURA_MARK=`mark` in their environment. `started`: the start time of `pid`; when another process has that pid now,
-    only the mark counts. `mark` "" = none.
+    """Living processes of the tree of `pid`: its session and process group, all that carry GAPURA_MARK=`mark` in their
+    environment, and the descendants of all these. Never our own process.
+
+    `started`: the start time of `pid`; when another process has that pid now, only the mark counts. `mark` "" = none.
     """
     return Processes().members(pid, mark, started)
 
 
 def memory(pids: Iterable[int]) -> int:
-    """Sum of the resident set sizes in bytes. Pages that several of them share count several times."""
-    raise NotImplementedError
+    """Sum of the resident set sizes in bytes: what `ps` shows. Pages that several of them share count several times."""
+    entries = (_entry(pid) for pid in pids)
+    return _PAGE * sum(entry.pages for entry in entries if entry)
 
 
-def kill(pids: Iterable[int], signal: int) -> int:
-    """Signal these processes through pidfds; how many were there."""
-    raise NotImplementedError
+def kill(pids: Iterable[int], number: int) -> int:
+    """Signal these processes through pidfds; how many were there. Ask for the pids right before.
+
+    `Processes.kill` also makes sure that no other process has taken a pid since.
+    """
+    return sum(_signal(pid, number, 0) for pid in pids)
 
 
-def kill_tree(pid: int, mark: str, started: int = 0) -> list[int]:
-    """SIGKILL to the whole tree, again while it forks; what is still alive after that (normally nothing)."""
-    raise NotImplementedError
+def kill_tree(pid: int, mark: str, started: int = 0, patience: float = 0.5) -> list[int]:
+    """SIGKILL to the whole tree, again and again while it forks; what is still alive after `patience` seconds.
+
+    Returns as soon as all of them are zombies or gone, normally within milliseconds. The caller still reaps its children.
+    """
+    end = time.monotonic() + patience
+    while True:
+        processes = Processes()
+        alive = processes.members(pid, mark, started)
+        if not alive or time.monotonic() > end:
+            return alive
+        processes.kill(alive, signal.SIGKILL)
+        time.sleep(0.001)
 
 
 def start_time(pid: int) -> int | None:
     """Clock ticks after boot when the process started (/proc/PID/stat field 22); None: there is none."""
-    raise NotImplementedError
+    entry = _entry(pid)
+    return entry.started if entry else None
 
 
-def port_owner(port: int) -> tuple[int, str] | None:
-    """Process id and command line of who listens on a TCP port; None when nobody does or it cannot be seen."""
-    raise NotImplementedError
+def _signal(pid: int, number: int, started: int) -> bool:
+    """Signal one process through a pidfd: once that is open, the pid cannot be given to another. `started` 0: any."""
+    if pid <= 1 or pid == os.getpid():
+        return False
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        if started and start_time(pid) != started:
+            return False
+        signal.pidfd_send_signal(fd, number)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
-def listens(pids: Iterable[int], port: int) -> bool:
-    """Whether one of these processes holds a listening socket on the TCP port."""
-    raise NotImplementedError
+def _entry(pid: int) -> _Entry | None:
+    """Read /proc/PID/stat (proc(5)); None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            data = file.read(4096) or b""
+    except OSError:
+        return None
+    # The name stands in parentheses and may hold anything, ") S 1" included: the fields begin behind the last one.
+    fields = data[data.rfind(b")") + 2 :].split()
+    if len(fields) < 22:
+        return None
+    return _Entry(fields[0] not in (b"Z", b"X"), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), int(fields[21]))
 
 
-def set_subreaper() -> None:
-    """Become the parent of all orphaned descendants (prctl(2), PR_SET_CHILD_SUBREAPER). Raises OSError."""
-    raise NotImplementedError
+def _marks(pid: int) -> list[bytes]:
+    """The values of GAPURA_MARK in the environment that the process was executed with."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            data = file.read()
+    except OSError:
+        return []
+    if _MARK not in data:
+        return []
+    return [item[len(_MARK) :] for item in data.split(b"\0") if item.startswith(_MARK)]
