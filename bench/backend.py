@@ -1,0 +1,81 @@
+"""The two servers behind, the same for every proxy: nginx answering from memory, on two ports."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from .process import Tree
+from .programs import find, free_port, wait_until_answering
+
+SMALL, MIDDLE, LARGE = "/small", "/64k", "/1m"
+SIZES = {SMALL: 600, MIDDLE: 64 << 10, LARGE: 1 << 20}
+"""Paths that the servers answer and the sizes of the bodies in bytes."""
+
+_CONFIGURATION = """
+daemon off;
+{user}
+worker_processes 1;
+pid {folder}/backend.pid;
+error_log stderr crit;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    tcp_nodelay on;
+    keepalive_timeout 300s;
+    keepalive_requests 100000000;
+    open_file_cache max=16 inactive=300s;
+    open_file_cache_valid 300s;
+    client_body_temp_path {folder}/backend.body;
+    proxy_temp_path {folder}/backend.proxy;
+    fastcgi_temp_path {folder}/backend.fastcgi;
+    uwsgi_temp_path {folder}/backend.uwsgi;
+    scgi_temp_path {folder}/backend.scgi;
+    server {{
+        listen 127.0.0.1:{first} backlog=4096;
+        listen 127.0.0.1:{second} backlog=4096;
+        default_type application/octet-stream;
+        etag off;
+        location = / {{ return 200 "alive"; }}
+        location = {small} {{ default_type application/json; return 200 '{answer}'; }}
+        location / {{ root {files}; }}
+    }}
+}}
+"""
+
+
+class Backend:
+    """The servers behind. `ports` are the two that a proxy balances over. Raises OSError, TimeoutError."""
+
+    def __init__(self, folder: Path, core: int) -> None:
+        self.ports = (free_port(), free_port())
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        self._files = tempfile.TemporaryDirectory(prefix="gapura-bench-", dir=memory)
+        os.chmod(self._files.name, 0o755)
+        for path in (MIDDLE, LARGE):
+            Path(self._files.name + path).write_bytes(os.urandom(SIZES[path]))
+        file = folder / "backend.conf"
+        file.write_text(
+            _CONFIGURATION.format(
+                user="user root;" if os.geteuid() == 0 else "",
+                folder=folder,
+                first=self.ports[0],
+                second=self.ports[1],
+                files=self._files.name,
+                small=SMALL,
+                answer='{"film": "%s"}' % ("x" * (SIZES[SMALL] - len('{"film": ""}'))),
+            )
+        )
+        self.tree = Tree([find("nginx"), "-e", "stderr", "-c", file], core, folder / "backend.out")
+        try:
+            wait_until_answering(self.ports[1], "127.0.0.1", self.tree)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        self.tree.stop()
+        self._files.cleanup()
