@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gapura import ipc
-from gapura.config.plan import AppPlan, Plan
+from gapura.config.plan import Plan
 from gapura.procs.output import Output
 
 RETRY = 0.2
@@ -28,7 +28,7 @@ class Pipes:
         self._outputs: list[Output] = []
         folder = os.path.join(plan["paths"]["run"], "pipes")
         for path in sorted(Path(folder).glob("*.out")):
-            app = owner(path.stem, plan["apps"])
+            app = plan["apps"].get(path.stem.rpartition("-")[0])  # the pipes are called APP-N
             if app is None:
                 continue
             try:
@@ -48,12 +48,6 @@ class Pipes:
 
     def _read(self, output: Output) -> None:
         output.read(time.monotonic())
-
-
-def owner(name: str, apps: dict[str, AppPlan]) -> AppPlan | None:
-    """The app that an instance's pipe belongs to. Of apps "api" and "api2" the longest name that fits has it."""
-    fitting = [app for app in apps if name.startswith(app)]
-    return apps[max(fitting, key=len)] if fitting else None
 
 
 class Orphan:

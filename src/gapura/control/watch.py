@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 
+from gapura.balance import facts
 from gapura.board import (
-    ADMIN,
     DOWN_AT,
-    ENABLED,
     HEALTH,
     HEALTHY,
     HIT_AT,
@@ -99,21 +98,9 @@ class Watch:
             return self.server["path"]
         return self.server["host"], self.cells[self.offset + PORT] if self.instance else self.server["port"]
 
-    def benched(self, now: int) -> bool:
-        cells, at = self.cells, self.offset
-        down_at = cells[at + DOWN_AT]
-        return bool(down_at > max(cells[at + READY_AT], cells[at + HIT_AT]) and now < down_at + self.fail_timeout)
-
     def eligible(self, now: int) -> bool:
-        """May it be picked (ARCHITECTURE, "Eligible")? `max_conns` does not count here: a full server is an alive server."""
-        cells, at = self.cells, self.offset
-        return (
-            cells[at + STATE] == READY
-            and cells[at + ADMIN] == ENABLED
-            and cells[at + HEALTH] == HEALTHY
-            and not self.server["down"]
-            and not self.benched(now)
-        )
+        """May it be picked (ARCHITECTURE, "Eligible")? A full server counts as well: it is alive."""
+        return facts.slot_condition(self.board, self.offset, self.server, now) in ("up", "full")
 
     def look(self, now: int) -> bool:
         """Read the board; True when a check shall begin now."""
@@ -164,7 +151,7 @@ class Watch:
         self.looked_at = now
 
     def _wants_check(self, now: int) -> bool:
-        out = self.cells[self.offset + HEALTH] == UNHEALTHY or self.benched(now)
+        out = self.cells[self.offset + HEALTH] == UNHEALTHY or facts.benched(self.board, self.offset, self.fail_timeout, now)
         period = int((self.health["fast_interval"] if out else self.health["interval"]) * 1e9)
         self.due = min(self.due, now + period)
         if out and any(check.connected for check in self.under_way):

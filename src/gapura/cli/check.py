@@ -1,0 +1,67 @@
+"""`gapura check` and `gapura schema`: the configuration before it runs."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from gapura.cli import configuration
+from gapura.cli.place import Place, json_option, short, takes_place
+from gapura.config.plan import Plan, join_address
+from gapura.errors import EXIT_CONFIG, ConfigError, Problem
+
+
+@click.command()
+@json_option
+@takes_place
+@click.pass_context
+def check(ctx: click.Context, place: Place, as_json: bool) -> None:
+    """Find everything that is wrong with the configuration: what is written, and what this machine has against it.
+
+    The exit status is 78 when Gapura could not run with it.
+    """
+    plan, problems = examine(place)
+    errors = [problem for problem in problems if not problem.warning]
+    if as_json:
+        click.echo(json.dumps({"ok": not errors, "problems": [problem.as_dict() for problem in problems]}, indent=2))
+    else:
+        for problem in problems:
+            click.echo(problem.render(), err=True)
+        if plan is not None and not errors:
+            click.echo(summary(plan))
+        else:
+            click.echo(f"{len(errors)} error{'s' if len(errors) != 1 else ''} in {short(place.file)}", err=True)
+    ctx.exit(EXIT_CONFIG if errors else 0)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of gapura.toml, with which editors complete and check it."""
+    from gapura.config.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def examine(place: Place) -> tuple[Plan | None, list[Problem]]:
+    """The plan, if the file makes one, and all problems: those of the file, then those that this machine has with it."""
+    try:
+        plan, warnings = configuration.load(place.file)
+    except ConfigError as error:
+        return None, error.problems
+    from gapura.config.check import check as ask_machine
+
+    return plan, [*warnings, *ask_machine(plan, place.file)]
+
+
+def summary(plan: Plan) -> str:
+    """What would run, in a few lines."""
+    listeners = ", ".join(join_address(listen["host"], listen["port"]) for listen in plan["edge"]["http"])
+    lines = [f"{short(plan['file'])} is fine. It would run:", f"  {plan['edge']['workers']} workers, listening on {listeners}"]
+    for app in plan["apps"].values():
+        copies = f"{app['instances']} × " if app["instances"] != 1 else ""
+        lines.append(f"  app {app['name']}: {copies}{app['command']}")
+    for site in plan["sites"]:
+        targets = dict.fromkeys(route["upstream"] or route["action"] for route in site["routes"])
+        lines.append(f"  site {', '.join(site['hosts'])} → {', '.join(targets)}")
+    return "\n".join(lines)

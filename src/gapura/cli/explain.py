@@ -1,0 +1,167 @@
+"""`gapura explain URL`: which site, route and upstream answer it, and which servers may be picked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gapura.cli import configuration, render, talk
+from gapura.cli.place import Place, json_option, takes_place
+from gapura.cli.status import goes_to
+from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address
+from gapura.errors import EXIT_USAGE, ClientError, CommandError
+
+WHY_NOT = {
+    "up": "",
+    "down": "it is taken out by `down = true`, or its process does not run",
+    "benched": "it reached max_fails and is left alone for fail_timeout",
+    "unhealthy": "it fails its health checks",
+    "draining": "it ends what it has and gets nothing new",
+    "disabled": "it was disabled; `gapura enable` brings it back",
+}
+"""Why a server in this state is not picked."""
+
+
+@click.command()
+@click.argument("url")
+@json_option
+@takes_place
+def explain(place: Place, url: str, as_json: bool) -> None:
+    """Tell what answers a URL, and why: the site, the route, the upstream, and which servers may be picked.
+
+    It goes by the configuration; when Gapura runs here, the servers' present state is added.
+    """
+    plan = configuration.load(place.file).plan
+    live = talk.running_status(place)
+    answer = trace(plan, url)
+    if answer.get("upstream"):
+        answer["servers"] = servers(plan["upstreams"][answer["upstream"]["name"]], live)
+    answer["running"] = live is not None
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        _tell(answer)
+
+
+def trace(plan: Plan, url: str) -> dict[str, Any]:
+    """The way of a request for `url` through a plan. Raises `CommandError` for what is no URL of ours."""
+    from gapura.edge.router import Route, Router, Site
+    from gapura.wire.target import resolve, split_absolute
+
+    try:
+        authority, target = split_absolute((url if "://" in url else f"http://{url}").encode())
+        sites = [Site(site, [Route(route, (), 0) for route in site["routes"]]) for site in plan["sites"]]
+        name, site = Router(sites).site(authority)
+        path = resolve(target.partition(b"#")[0])[0]
+    except ClientError as error:
+        raise CommandError(f"{url!r} is no URL that a browser could ask for: {error.reason}", "", EXIT_USAGE) from None
+    answer: dict[str, Any] = {"url": url, "host": name.decode(), "path": path.decode("utf-8", "replace")}
+    answer["listener"] = _listener(plan, authority)
+    answer["site"] = answer["route"] = answer["upstream"] = None
+    if site is None:
+        answer["status"] = 421
+        return answer
+    answer["site"] = {"hosts": site.hosts, "matched": _matched(site.hosts, answer["host"])}
+    route = site.route(path)
+    if route is None:
+        answer["status"] = 404
+        return answer
+    answer["route"] = route.plan
+    if route.plan["action"] == "proxy":
+        upstream = plan["upstreams"][route.plan["upstream"]]
+        answer["upstream"] = {key: upstream[key] for key in ("name", "app", "policy", "hold")}
+    return answer
+
+
+def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Each server with whether it may be picked now; when nothing runs, whether the configuration would let it."""
+    states = _live_servers(upstream["name"], live)
+    found = []
+    for server in upstream["servers"]:
+        known = states.get(server["id"])
+        state = str(known["state"]) if known else "down" if server["down"] else "unknown" if live else ""
+        why_not = "the configuration says `down = true`" if server["down"] else WHY_NOT.get(state, "")
+        if known and known.get("reason") and state != "up":
+            why_not = str(known["reason"])
+        if state == "unknown":
+            why_not = "it is in the file, but not in what runs: `gapura reload` brings it in"
+        elif upstream["app"] and state == "down" and not server["down"]:
+            why_not = _instance_state(upstream["name"], server["id"], live) or why_not
+        shown = str(known["address"]) if known else "" if upstream["app"] else address(server)
+        found.append(
+            {
+                "id": server["id"],
+                "address": shown,
+                "weight": server["weight"],
+                "backup": server["backup"],
+                "state": state,
+                "eligible": not why_not,
+                "why_not": why_not,
+            }
+        )
+    if any(one["eligible"] and not one["backup"] for one in found):
+        for one in found:
+            if one["backup"] and one["eligible"]:
+                one["eligible"], one["why_not"] = False, "it is a backup, used when no other server can answer"
+    return found
+
+
+def _live_servers(upstream: str, live: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+    groups = live["upstreams"] if live else []
+    return {server["id"]: server for group in groups if group["name"] == upstream for server in group["servers"]}
+
+
+def _instance_state(app: str, server: str, live: dict[str, Any] | None) -> str:
+    for item in live["apps"] if live else []:
+        for instance in item["instances"]:
+            if item["name"] == app and f"{app}:{instance['index']}" == server:
+                cause = f" ({instance['cause']})" if instance.get("cause") else ""
+                return f"its process is {instance['state']}{cause}"
+    return ""
+
+
+def _listener(plan: Plan, authority: bytes) -> str:
+    """The listener that the URL's port leads to, "" when there is none."""
+    digits = authority.decode("latin-1").rpartition("]")[2].partition(":")[2]
+    port = int(digits) if digits.isdigit() else 80
+    return next((join_address(listen["host"], port) for listen in plan["edge"]["http"] if listen["port"] == port), "")
+
+
+def _matched(hosts: list[str], host: str) -> str:
+    """Which of a site's host names was meant."""
+    if host in hosts:
+        return host
+    fitting = [pattern for pattern in hosts if pattern.startswith("*.") and host.endswith(pattern[1:])]
+    return max(fitting, key=len, default="*")
+
+
+def _tell(answer: dict[str, Any]) -> None:
+    site: SitePlan | None = answer["site"]
+    if not answer["listener"]:
+        click.echo("listener  none: nothing listens on this URL's port; the rest tells what would happen if it did")
+    else:
+        click.echo(f"listener  {answer['listener']}")
+    if site is None:
+        click.echo(f'site      none is called {answer["host"]!r} and there is no "*": 421, with a page that says so')
+        return
+    click.echo(f"site      {', '.join(site['hosts'])} (matched by {answer['site']['matched']!r})")
+    route: RoutePlan | None = answer["route"]
+    if route is None:
+        click.echo(f"route     none fits {answer['path']}: 404")
+        return
+    click.echo(f"route     {route['path']} ({route['kind']})  {goes_to(dict(route))}")
+    if answer["upstream"] is None:
+        return
+    upstream = answer["upstream"]
+    click.echo(f"upstream  {upstream['name']} ({'app, ' if upstream['app'] else ''}{upstream['policy']})")
+    click.echo()
+    render.table(
+        ("server", "address", "weight", "picked?", "why not"),
+        [(s["id"], s["address"], s["weight"], "yes" if s["eligible"] else "no", s["why_not"]) for s in answer["servers"]],
+    )
+    if not answer["running"]:
+        click.echo("\nGapura does not run here: this is what the configuration says. `gapura up` starts it.")
+    elif not any(server["eligible"] for server in answer["servers"]):
+        click.echo(f"\nNo server may be picked: requests wait up to {upstream['hold']:g} s if one may return, then get 503.")

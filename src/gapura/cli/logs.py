@@ -1,0 +1,119 @@
+"""`gapura logs`: what the apps print, and what Gapura itself logs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gapura.cli import configuration
+from gapura.cli.apps import parse_target
+from gapura.cli.place import Place, short, takes_place
+from gapura.errors import EXIT_USAGE, CommandError
+
+PAUSE = 0.2
+"""Seconds between two looks at a log of Gapura's own that is followed."""
+
+
+@click.command()
+@click.argument("target", metavar="[APP[:N]]", required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
+@click.option("-n", "--lines", type=click.IntRange(0), default=15, show_default=True, help="Begin with the last N lines of each.")
+@click.option("--access", is_flag=True, help="The access log instead.")
+@click.option("--errors", is_flag=True, help="The error log of the workers instead.")
+@takes_place
+def logs(place: Place, target: str | None, follow: bool, lines: int, access: bool, errors: bool) -> None:
+    """Show what the apps print: all of them, one app, or one instance."""
+    if access or errors:
+        if target or (access and errors):
+            raise CommandError("one kind of log at a time", "APP[:N], --access, or --errors", EXIT_USAGE)
+        edge = configuration.load(place.file).plan["edge"]
+        path = edge["access_log"]["path"] if access else edge["error_log"]
+        if path in ("", "-"):
+            raise CommandError("this log is not written to a file", "the configuration says so")
+        for line in tail(path, lines, follow):
+            click.echo(line)
+        return
+    from gapura.procs import logfile
+
+    paths = captured(place, target)
+    names = {str(path): f"{name} " if len(paths) > 1 else "" for name, path in paths.items()}
+    for entry in logfile.follow(list(names), lines, follow, lambda: False):
+        stamp = entry.stamp.partition("T")[2] or entry.stamp
+        click.echo(click.style(f"{names[entry.path]}{stamp} ", dim=True) + entry.text)
+
+
+def captured(place: Place, target: str | None) -> dict[str, Path]:
+    """The logs of the instances meant, by the instance's name. Raises `CommandError` when there are none."""
+    from gapura.cli.main import did_you_mean
+
+    found = {}
+    for path in sorted(Path(place.logs).glob("*-*.log")):
+        name, _, number = path.stem.rpartition("-")
+        if number.isdigit():
+            found[f"{name}:{number}"] = path
+    if target is None:
+        if not found:
+            raise CommandError(f"no app has printed anything yet (no logs in {short(place.logs)})", "start them with `gapura up`")
+        return found
+    app, index = parse_target(target)
+    chosen = {name: path for name, path in found.items() if name == target or (index is None and name.rpartition(":")[0] == app)}
+    if not chosen:
+        known = sorted({name if ":" in target else name.partition(":")[0] for name in found})
+        hint = did_you_mean(target, known) or (f"there are logs of: {', '.join(known)}" if known else "start it with `gapura up`")
+        raise CommandError(f"there is no log of {target} in {short(place.logs)}", hint)
+    return chosen
+
+
+def tail(path: str, lines: int, follow: bool) -> Iterator[str]:
+    """The last lines of a file, then with `follow` what is added, also after somebody has put a new file in its place.
+
+    Raises `CommandError` when the file is not there.
+    """
+    try:
+        file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 (another one takes its place after a rotation)
+    except FileNotFoundError:
+        raise CommandError(f"there is no {short(path)} yet", "it is written when the first request comes") from None
+    try:
+        yield from _last(path, lines)
+        file.seek(0, os.SEEK_END)
+        unfinished = ""
+        while follow:
+            added = file.readline()
+            if added:
+                unfinished += added
+                if unfinished.endswith("\n"):
+                    yield unfinished.rstrip("\n")
+                    unfinished = ""
+                continue
+            if _replaced(path, file.fileno()):
+                file.close()
+                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
+                continue
+            time.sleep(PAUSE)
+    finally:
+        file.close()
+
+
+def _last(path: str, lines: int) -> list[str]:
+    """The last lines, read from the end in growing pieces."""
+    with open(path, "rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        piece = 1 << 16
+        while True:
+            start = max(0, end - piece)
+            file.seek(start)
+            found = file.read(end - start).decode("utf-8", "replace").splitlines()
+            if start == 0 or len(found) > lines:
+                return found[len(found) - lines :] if lines < len(found) else found
+            piece *= 4
+
+
+def _replaced(path: str, fd: int) -> bool:
+    try:
+        return os.stat(path).st_ino != os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False

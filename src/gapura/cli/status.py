@@ -1,0 +1,140 @@
+"""`gapura status` and `gapura ps`: what runs, for people and for scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gapura.cli import render, talk
+from gapura.cli.place import Place, json_option, takes_place
+
+Document = dict[str, Any]
+
+
+@click.command()
+@json_option
+@takes_place
+def status(place: Place, as_json: bool) -> None:
+    """Show sites, upstreams, servers and workers."""
+    document = talk.ask(place, "status", timeout=talk.PATIENCE)
+    if as_json:
+        click.echo(json.dumps(document, indent=2))
+        return
+    _processes(document)
+    _sites(document)
+    for upstream in document["upstreams"]:
+        _servers(upstream)
+
+
+@click.command()
+@json_option
+@takes_place
+def ps(place: Place, as_json: bool) -> None:
+    """Show every process of the apps: state, memory of its whole tree, restarts and why it ended last."""
+    apps = talk.ask(place, "status", timeout=talk.PATIENCE)["apps"]
+    if as_json:
+        click.echo(json.dumps(apps, indent=2))
+        return
+    if not apps:
+        click.echo("The configuration has no apps.")
+        return
+    render.table(
+        ("app", "state", "pid", "address", "restarts", "memory", "uptime"),
+        [_instance(app, instance) for app in apps for instance in app["instances"]],
+    )
+    for app in apps:
+        for instance in app["instances"]:
+            if instance.get("cause") and instance["state"] != "ready":
+                _cause(app, instance)
+
+
+def _processes(document: Document) -> None:
+    workers = document["workers"]
+    pids = ", ".join(str(worker["pid"]) for worker in workers)
+    click.echo(
+        f"Gapura {document['version']}, generation {document['generation']}: master {document['master']['pid']}, "
+        f"control {document['control']['pid'] or 'starting'}, {len(workers)} worker{'s' if len(workers) != 1 else ''} ({pids})"
+    )
+    late = [worker["pid"] for worker in workers if worker.get("generation") != document["generation"]]
+    if late:
+        click.echo(f"Not yet on this generation: {', '.join(map(str, late))}")
+    click.echo(f"Listening on {', '.join(listener['address'] for listener in document['listeners']) or 'nothing'}")
+
+
+def _sites(document: Document) -> None:
+    ports = {listener["address"].rpartition(":")[2] for listener in document["listeners"]}
+    port = min(ports, key=lambda text: (text != "80", len(text), text), default="80")
+    for site in document["sites"]:
+        click.echo()
+        for host in site["hosts"]:
+            click.echo(click.style(url(host, port), bold=True))
+        for route in site["routes"]:
+            if isinstance(route, dict):
+                click.echo(f"  {route.get('path') or route.get('name', ''):<12} {goes_to(route)}")
+
+
+def url(host: str, port: str) -> str:
+    """What a person types to see a site."""
+    if host == "*":
+        return "any other host" if port == "80" else f"any other host, port {port}"
+    return f"http://{host}" if port == "80" else f"http://{host}:{port}"
+
+
+def goes_to(route: Document) -> str:
+    """What a route does, in a few words."""
+    match route.get("action"):
+        case "proxy":
+            return f"→ {route.get('upstream', '')}"
+        case "files":
+            return f"files in {route['folder']}" if route.get("folder") else "files"
+        case "redirect":
+            return f"redirect to {route['location']}" if route.get("location") else "redirect"
+        case action:
+            return f"{action or ''} {route.get('status') or ''}".strip()
+
+
+def _servers(upstream: Document) -> None:
+    click.echo()
+    click.echo(f"{click.style(upstream['name'], bold=True)} ({upstream['policy']})")
+    if not upstream["servers"]:
+        click.echo("  no server: its name does not resolve, or the app has no instances")
+        return
+    by_address = [server["id"] == server["address"] for server in upstream["servers"]]
+    render.table(
+        ("server", "state", "weight", "active", "requests", "fails"),
+        [
+            (
+                server["id"] if same or not server["address"] else f"{server['id']}  {server['address']}",
+                server["state"],
+                f"{server['weight']} backup" if server["backup"] else server["weight"],
+                server["active"],
+                server["requests"],
+                server["fails"],
+            )
+            for server, same in zip(upstream["servers"], by_address, strict=True)
+        ],
+    )
+
+
+def _instance(app: Document, instance: Document) -> tuple[object, ...]:
+    return (
+        f"{app['name']}:{instance['index']}",
+        instance["state"],
+        instance["pid"] or "",
+        instance["address"] or "",
+        instance["restarts"],
+        render.size(instance["memory_bytes"]) if instance["pid"] else "",
+        render.duration(instance["uptime_seconds"]) if instance["pid"] else "",
+    )
+
+
+def _cause(app: Document, instance: Document) -> None:
+    """Why an instance does not run, what to do, and the last it said."""
+    click.echo()
+    click.echo(f"{app['name']}:{instance['index']} {instance['state']}: {instance['cause']}")
+    if instance.get("hint"):
+        click.echo(f"  {instance['hint']}")
+    for line in (instance.get("tail") or [])[-5:]:
+        click.echo(f"  | {line}")
