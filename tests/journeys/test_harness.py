@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .harness import cases
 from .harness.client import Download, WebSocket, visit
 from .harness.foreign import Foreign
 from .harness.load import Load
+from .harness.outcome import Outcome, parse, play, unmet
+from .harness.witness import Witness
 
 
 def test_every_request_is_counted(foreign: Callable[..., Foreign]) -> None:
@@ -57,3 +60,32 @@ def test_tunnels_events_and_downloads_of_the_test_program(foreign: Callable[...,
     assert download.whole
     download.close()
     assert visit(server.port, "/events?count=3").body == "data: 0\n\ndata: 1\n\ndata: 2\n\n"
+
+
+def test_the_witness_answers_what_is_valid_and_names_what_is_not() -> None:
+    rows = {case.name: case for case in cases.load("proxy")}
+    witness = Witness()
+    try:
+        for name in ("OK-GET", "OK-POST-CHUNKED", "OK-EXPECT-100", "OK-SPLIT-BYTES", "OK-CONN-CLOSE", "UP-HTTP10-NOCL"):
+            case = rows[name]
+            witness.begin(case.answer, case.hangs_up)
+            outcome = play(witness.port, case)
+            outcome.seen = witness.requests
+            assert unmet(outcome, case) == [], name
+            assert witness.violations == []
+        for name in ("SM-CLTE", "HD-BARE-LF", "HD-NUL-VALUE", "CK-SIZE-PLUS", "HO-DUP", "RL-TAB-SEP", "CK-TRAILER-NO-COLON"):
+            witness.begin()
+            play(witness.port, rows[name])
+            assert witness.violations, name
+    finally:
+        witness.close()
+
+
+def test_expectations_can_fail() -> None:
+    (case,) = (case for case in cases.load("proxy") if case.name == "OK-GET")
+    refused = parse(
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", ["GET"], reset=False, closed=True
+    )
+    assert unmet(Outcome(refused, 0.1), case) == ["status=200", "conn=open", "up=1"]
+    (cut,) = parse(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nno", ["GET"], reset=False, closed=True)
+    assert cut.truncated
