@@ -1,9 +1,9 @@
 -- wrk script: what browsers send, other headers in every request.
 --   wrk … -s browser.lua URL -- HOST PATH keep|close
--- A few hundred whole requests are prepared once; each request takes the next one, so that no proxy can profit from seeing
+-- Thousands of whole requests are prepared once; each request takes the next one, so that no proxy can profit from seeing
 -- the same bytes again and the load generator pays only for a table look-up.
 
-local SETS = 331 -- a prime: connections in step with each other still send different ones
+local SETS = 4999 -- a prime: connections in step with each other still send different ones
 
 local agents = {
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36",

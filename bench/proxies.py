@@ -209,7 +209,10 @@ http://{host} {{
 
 
 class Gapura(Proxy):
-    """Gapura as its users start it: `gapura up`, master and control included; its health checks stay on."""
+    """Gapura as its users start it: `gapura up`, master and control included; its health checks stay on.
+
+    Its format `combined` is nginx's with request id, server, tries, request time and the server's time behind it.
+    """
 
     name = "gapura"
     settle = 0.5
@@ -221,8 +224,7 @@ error_log = "{folder}/error.log"
 
 [edge.access_log]
 path = "{log}"
-format = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" \
-$request_time $upstream_addr $upstream_response_time $request_id'
+format = "combined"
 
 [edge.limits]
 connections = 16000
