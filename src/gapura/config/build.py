@@ -1,0 +1,135 @@
+"""From a checked document to a plan: every default filled in, every name looked up."""
+
+from __future__ import annotations
+
+import os
+
+from .build_apps import build_app, check_ports, cpu_count
+from .build_sites import Sites
+from .build_upstreams import Resolver, Upstreams, absolute
+from .findings import Findings
+from .place import paths_of
+from .plan import FORMAT, EdgePlan, ListenPlan, PathsPlan, Plan
+from .schema import Document
+from .schema_edge import Edge
+
+
+def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
+    """The plan of a document. What does not fit together is reported to `findings`; then the plan must not be used."""
+    file = findings.sources.file
+    folder = os.path.dirname(file)
+    paths = paths_of(file)
+    edge = _edge(findings, document.edge, paths, folder)
+    apps = {name: build_app(findings, name, app, folder) for name, app in document.apps.items()}
+    check_ports(findings, apps, edge["http"])
+    upstreams = Upstreams(findings)
+    for name, upstream in document.upstreams.items():
+        upstreams.add(name, upstream)
+    for name, app in document.apps.items():
+        if name in document.upstreams:
+            message = f'"{name}" is an upstream as well'
+            findings.error(("apps", name), message, "an app is an upstream of its own: give one another name", at_key=True)
+        upstreams.add_app(name, app, apps[name]["instances"])
+    sites = Sites(findings, upstreams, _names(findings), folder)
+    for key, site in document.sites.items():
+        sites.add(key, site)
+    upstreams.resolve(resolver)
+    upstreams.settle_health(sites.host_of)
+    return {
+        "format": FORMAT,
+        "file": file,
+        "folder": folder,
+        "paths": paths,
+        "edge": edge,
+        "apps": apps,
+        "upstreams": upstreams.plans,
+        "sites": sites.plans,
+    }
+
+
+def _names(findings: Findings) -> dict[str, str]:
+    """What `proxy` may name, as written: parts with mistakes in them are there all the same."""
+    names: dict[str, str] = {}
+    for table, kind in (("upstreams", "upstream"), ("apps", "app")):
+        written = findings.sources.data.get(table)
+        if isinstance(written, dict):
+            names |= dict.fromkeys(written, kind)
+    return names
+
+
+def _edge(findings: Findings, edge: Edge, paths: PathsPlan, folder: str) -> EdgePlan:
+    log = edge.access_log
+    return {
+        "http": _listeners(findings, edge),
+        "workers": edge.workers or cpu_count(),
+        "user": edge.user,
+        "timeouts": {
+            "head": edge.timeouts.head,
+            "body": edge.timeouts.body,
+            "send": edge.timeouts.send,
+            "idle": edge.timeouts.idle,
+            "tunnel": edge.timeouts.tunnel,
+            "drain": edge.timeouts.drain,
+        },
+        "limits": {
+            "target": edge.limits.target,
+            "head": edge.limits.head,
+            "headers": edge.limits.headers,
+            "body": edge.limits.body,
+            "connections": edge.limits.connections,
+            "connections_per_client": edge.limits.connections_per_client,
+        },
+        "access_log": {"path": _log_path(log.path, paths, folder, "access.log"), "format": log.format},
+        "error_log": _log_path(edge.error_log, paths, folder, "error.log"),
+        "trusted_proxies": edge.trusted_proxies,
+        "served_by": edge.served_by,
+        "backlog": edge.backlog,
+    }
+
+
+def _log_path(written: str | None, paths: PathsPlan, folder: str, name: str) -> str:
+    if written is None:
+        return os.path.join(paths["logs"], name)
+    return written if written in ("", "-") else absolute(folder, written)
+
+
+def _listeners(findings: Findings, edge: Edge) -> list[ListenPlan]:
+    written = edge.http
+    if written is None:
+        port = 80 if may_bind(80) else 8080
+        written = [[("0.0.0.0", port), ("::", port)]]
+    result: list[ListenPlan] = []
+    for index, addresses in enumerate(written):
+        for host, port in addresses:
+            wide = [item for item in result if item["port"] == port and _overlap(item["host"], host)]
+            if wide:
+                findings.error(
+                    ("edge", "http", index), f"port {port} is in the list twice", "a bare port already means every address"
+                )
+                break
+            result.append({"host": host, "port": port, "tls": False})
+    return result
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two addresses cannot both be bound on one port: equal, or one is all of the family."""
+    if (":" in one) != (":" in other):
+        return False
+    return one == other or one in ("0.0.0.0", "::") or other in ("0.0.0.0", "::")
+
+
+def may_bind(port: int) -> bool:
+    """Whether this process may listen on `port` (ip(7): ip_unprivileged_port_start; capabilities(7): CAP_NET_BIND_SERVICE)."""
+    try:
+        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as stream:
+            if port >= int(stream.read()):
+                return True
+    except (OSError, ValueError):
+        if port >= 1024:
+            return True
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as stream:
+            effective = next(line for line in stream if line.startswith("CapEff:"))
+    except (OSError, StopIteration):
+        return os.geteuid() == 0
+    return bool(int(effective.split()[1], 16) >> 10 & 1)

@@ -1,0 +1,163 @@
+"""The sites of a plan and their routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from .addresses import AddressError, parse_server, site_host
+from .build_upstreams import Upstreams, absolute
+from .findings import Findings
+from .plan import RoutePlan, SitePlan
+from .positions import Path
+from .schema_site import Action, Route, Site
+from .words import nearest, shown
+
+ACTIONS: Final = ("proxy", "files", "redirect", "respond")
+_BELONGS: Final = {
+    "proxy": ("rewrite", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
+    "files": ("index", "fallback"),
+}
+_BARE_HOST: Final = re.compile(r"[0-9.]+|localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+
+
+class Sites:
+    """Collects the sites of a plan; `names` are the upstreams and apps that `proxy` may name."""
+
+    def __init__(self, findings: Findings, upstreams: Upstreams, names: Mapping[str, str], folder: str) -> None:
+        self.findings = findings
+        self.upstreams = upstreams
+        self.names = names
+        self.folder = folder
+        self.plans: list[SitePlan] = []
+        self.host_of: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+
+    def add(self, key: str, site: Site) -> None:
+        """A site of the file."""
+        path: Path = ("sites", key)
+        hosts = self._hosts(path, key, site)
+        routes = [self._route((*path, "routes", index), route) for index, route in enumerate(site.routes)]
+        if _actions(site) or not routes:
+            routes.append(self._route(path, site))
+        elif left := [name for name in Action.model_fields if getattr(site, name) is not None]:
+            hint = "write them into the routes, or give the site an action"
+            self.findings.error((*path, left[0]), f'{", ".join(left)} without an action for "/"', hint, at_key=True)
+        self._check_paths(path, site, routes)
+        self.plans.append({"hosts": hosts, "routes": routes})
+        plain = next((host for host in hosts if "*" not in host), None)
+        for route in routes:
+            if plain and route["upstream"]:
+                self.host_of.setdefault(route["upstream"], plain)
+
+    def _hosts(self, path: Path, key: str, site: Site) -> list[str]:
+        hosts: list[str] = []
+        for place, text in [(path, key), *(((*path, "hosts", index), more) for index, more in enumerate(site.hosts))]:
+            try:
+                host = site_host(text)
+            except AddressError as error:
+                self.findings.error(place, str(error), error.hint, at_key=place == path)
+                continue
+            if host in hosts:
+                self.findings.error(place, f"{host} is named twice", "keep one of them", at_key=place == path)
+            elif host in self._owners:
+                message = f'{host} already belongs to [sites."{shown(self._owners[host])}"]'
+                self.findings.error(place, message, "a host has one site", at_key=place == path)
+            else:
+                self._owners[host] = key
+                hosts.append(host)
+        return hosts
+
+    def _check_paths(self, path: Path, site: Site, routes: list[RoutePlan]) -> None:
+        seen: set[tuple[str, str]] = set()
+        for index, route in enumerate(routes):
+            match = route["kind"], route["path"]
+            if match in seen:
+                here = (*path, "routes", index, "path") if index < len(site.routes) else path
+                hint = "the route for the same path above would win: keep one of them"
+                self.findings.error(here, f'"{route["path"]}" has two routes', hint, at_key=index >= len(site.routes))
+            seen.add(match)
+
+    def _route(self, path: Path, route: Action) -> RoutePlan:
+        self._check_action(path, route)
+        match = route.path if isinstance(route, Route) else "/"
+        return {
+            "name": match,
+            "kind": route.kind if isinstance(route, Route) else "prefix",
+            "path": match,
+            "action": next(iter(_actions(route)), "respond"),
+            "upstream": "" if route.proxy is None else self._upstream((*path, "proxy"), route.proxy),
+            "rewrite": route.rewrite,
+            "host_header": route.host_header or "",
+            "connect_timeout": route.connect_timeout,
+            "read_timeout": route.read_timeout,
+            "send_timeout": route.send_timeout,
+            "body_limit": route.body_limit,
+            "folder": "" if route.files is None else absolute(self.folder, route.files),
+            "index": (["index.html"] if route.index is None else route.index) if route.files is not None else [],
+            "fallback": (route.fallback or "").lstrip("/"),
+            "status": route.redirect.status if route.redirect else route.respond.status if route.respond else 0,
+            "location": route.redirect.to if route.redirect else "",
+            "body": route.respond.body if route.respond else "",
+            "content_type": route.respond.type if route.respond else "",
+        }
+
+    def _check_action(self, path: Path, route: Action) -> None:
+        actions = _actions(route)
+        label = "the route" if isinstance(route, Route) else "the site"
+        if not actions:
+            hint = 'say what to do: proxy = "app", files = "folder", redirect = "https://…" or respond = "text"'
+            self.findings.error(path, f"{label} does nothing", hint, at_key=True)
+        elif len(actions) > 1:
+            message = f"{label} has two actions: {' and '.join(actions)}"
+            self.findings.error((*path, actions[1]), message, "keep one; another path is another route", at_key=True)
+        for action, keys in _BELONGS.items():
+            for key in keys:
+                if getattr(route, key) is not None and actions and action not in actions:
+                    message = f"{key} belongs to {action}, this is {actions[0]}"
+                    self.findings.error((*path, key), message, "leave it out", at_key=True)
+
+    def _upstream(self, path: Path, text: str) -> str:
+        """The upstream that `proxy` names, or one made of an address."""
+        name = text
+        if match := re.fullmatch(r"(?i)(https?)://([^/]*)(/.*)?", text):
+            scheme, name, rest = match[1].lower(), match[2], match[3] or "/"
+            if scheme == "https":
+                self.findings.error(path, "servers are spoken to in plain HTTP", f'write "{shown(name)}" with the port of its HTTP')
+                return name
+            if rest != "/":
+                hint = f'write proxy = "{shown(name)}" and rewrite = "{shown(rest)}"'
+                self.findings.error(path, f'"{shown(text)}" has a path', hint)
+                return name
+        if name in self.names:
+            return name
+        try:
+            return self._address(path, text, name)
+        except AddressError as error:
+            self.findings.error(path, str(error), error.hint)
+            return name
+
+    def _address(self, path: Path, text: str, name: str) -> str:
+        head, colon, port = name.rpartition(":")
+        if colon and head in self.names:
+            kind = self.names[head]
+            raise AddressError(f'"{head}" is an {kind}: no port behind its name', f'write proxy = "{head}"')
+        if name.startswith(("unix:", "[")) or text != name or (colon and (port.isdigit() or not port)):
+            return self.upstreams.add_address(parse_server(name), path)
+        near = nearest(name, self.names)
+        if _BARE_HOST.fullmatch(name) and not near:
+            raise AddressError(f'"{shown(name)}" has no port', f'write proxy = "{shown(name)}:3000", with the port it listens on')
+        known = ", ".join(sorted(self.names))
+        hint = (
+            f'did you mean "{near}"?'
+            if near
+            else f"there are: {known}"
+            if known
+            else f'write [apps.{shown(name)}], or an address: "localhost:3000"'
+        )
+        raise AddressError(f'there is no upstream or app "{shown(name)}"', hint)
+
+
+def _actions(route: Action) -> list[str]:
+    return [name for name in ACTIONS if getattr(route, name) is not None]

@@ -1,0 +1,254 @@
+"""What a syntax check misses: the things that only this machine knows. Asks the system, changes nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pwd
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ..errors import ConfigError, Problem
+from .findings import Findings
+from .holders import Holder, bind_error, holder
+from .load import examine
+from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address
+from .positions import Path
+from .source import Sources
+from .words import shown
+
+RESOLVE_TIMEOUT: Final = 2.0
+"""Seconds for all names together: an unreachable DNS server must not hold up a start."""
+
+_WORD: Final = re.compile(r"[A-Za-z0-9_./+-]+", re.ASCII)
+_BUILTIN: Final = frozenset(
+    (
+        ".",
+        ":",
+        "[",
+        "cd",
+        "command",
+        "eval",
+        "exit",
+        "export",
+        "for",
+        "if",
+        "set",
+        "source",
+        "test",
+        "trap",
+        "ulimit",
+        "umask",
+        "until",
+        "while",
+    )
+)
+
+
+def resolve(names: Sequence[str]) -> Mapping[str, list[str]]:
+    """Numeric addresses of DNS names from the system's resolver, sorted; names without an answer in time are left out."""
+    found: dict[str, list[str]] = {}
+
+    def ask(name: str) -> None:
+        try:
+            answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        found[name] = sorted({str(answer[4][0]).partition("%")[0] for answer in answers})
+
+    threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in names]
+    deadline = time.monotonic() + RESOLVE_TIMEOUT
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(found)
+
+
+def check(plan: Plan, file: str) -> list[Problem]:
+    """Problems and warnings about a plan on this machine, each with its place in `file`; the file's own warnings first."""
+    try:
+        warnings = examine(file, lambda names: _resolved(plan)).warnings
+    except ConfigError as error:
+        return error.problems
+    findings = Findings(Sources(file))
+    _check_listeners(findings, plan)
+    _check_user(findings, ("edge", "user"), plan["edge"]["user"])
+    for name, app in plan["apps"].items():
+        _check_app(findings, name, app)
+    _check_sites(findings, plan)
+    paths = plan["paths"]
+    for folder in dict.fromkeys((paths["run"], paths["logs"], paths["lib"])):
+        _check_writable(findings, folder)
+    return [*findings.problems, *warnings, *findings.warnings]
+
+
+def _resolved(plan: Plan) -> dict[str, list[str]]:
+    """What the names of a plan resolved to when it was loaded."""
+    found: dict[str, list[str]] = {}
+    for upstream in plan["upstreams"].values():
+        for server in upstream["servers"]:
+            if server["name"]:
+                found.setdefault(server["name"].rpartition(":")[0], []).append(server["host"])
+    return found
+
+
+def _check_listeners(findings: Findings, plan: Plan) -> None:
+    ours = _own_listeners(plan["paths"]["run"])
+    told: set[int] = set()
+    for listener in plan["edge"]["http"]:
+        host, port = listener["host"], listener["port"]
+        if port in told:
+            continue
+        code = bind_error(host, port)
+        who = holder(port) if code == errno.EADDRINUSE else None
+        if code == 0 or (code == errno.EADDRINUSE and (host, port) in ours and _is_gapura(who)):
+            continue
+        if host == "::" and code in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            continue  # a machine without IPv6: IPv4 alone will do
+        told.add(port)
+        _tell_listener(findings, listener, code, who)
+
+
+def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Holder | None) -> None:
+    address, port = join_address(listener["host"], listener["port"]), listener["port"]
+    path: Path = ("edge", "http")
+    if code == errno.EADDRINUSE:
+        by = f" by {who}" if who else ""
+        hint = (
+            f"stop it (kill {who.pid}), or choose another port in [edge]: http = 8080" if who and who.pid else "choose another port"
+        )
+        findings.error(path, f"port {port} is in use{by}", hint)
+    elif code == errno.EACCES:
+        python = os.path.realpath("/proc/self/exe")
+        hint = f"use http = 8080, or allow it once: sudo setcap cap_net_bind_service=+ep {python}"
+        findings.error(path, f"port {port} needs a right that you do not have", hint)
+    elif code == errno.EADDRNOTAVAIL:
+        findings.error(path, f"{listener['host']} is no address of this machine", "`ip address` shows them; a bare port means all")
+    else:
+        findings.error(path, f"cannot listen on {address}: {os.strerror(code)}")
+
+
+def _own_listeners(run: str) -> set[tuple[str, int]]:
+    """The addresses that a Gapura of this configuration has bound, by its state file."""
+    try:
+        with open(os.path.join(run, "state.json"), encoding="utf-8") as stream:
+            state: Any = json.load(stream)
+        entries = state["listeners"]
+        pairs = [(entry["host"], entry["port"]) if isinstance(entry, dict) else (entry[0], entry[1]) for entry in entries]
+        return {(str(host), int(port)) for host, port in pairs}
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+
+
+def _is_gapura(who: Holder | None) -> bool:
+    return who is None or not who.pid or "gapura" in who.command
+
+
+def _check_user(findings: Findings, path: Path, user: str) -> None:
+    if not user:
+        return
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        findings.error(path, f'there is no user "{shown(user)}" on this machine', f"make it: sudo useradd --system {shown(user)}")
+        return
+    if os.geteuid() not in (0, uid):
+        findings.warn(path, "only root can run something as another user", "leave user out, or start Gapura as root")
+
+
+def _check_app(findings: Findings, name: str, app: AppPlan) -> None:
+    path: Path = ("apps", name)
+    _check_user(findings, (*path, "user"), app["user"])
+    if not os.path.isdir(app["directory"]):
+        findings.error((*path, "directory"), f"there is no folder {app['directory']}", "it is seen from the folder of this file")
+        return
+    program = _program(app["command"])
+    if not program:
+        return
+    search = app["env"].get("PATH", os.environ.get("PATH", os.defpath))
+    here = os.path.join(app["directory"], program) if "/" in program else program
+    if shutil.which(here, path=search) is None:
+        if "/" in program and os.path.isfile(here):
+            findings.error((*path, "command"), f"{program} may not be executed", f"chmod +x {shown(here)}")
+        else:
+            where = f"in {app['directory']}" if "/" in program else "on PATH"
+            findings.error((*path, "command"), f"there is no program {program} {where}", "install it, or write its whole path")
+    else:
+        _check_package(findings, (*path, "command"), app)
+
+
+def _program(command: str) -> str:
+    """The program that a shell would start first, or "" when only a shell can tell."""
+    for word in command.split():
+        if word == "exec" or re.match(r"[A-Za-z_][A-Za-z0-9_]*=", word):
+            continue
+        return word if _WORD.fullmatch(word) and word not in _BUILTIN else ""
+    return ""
+
+
+def _check_package(findings: Findings, path: Path, app: AppPlan) -> None:
+    """`npm start` and `npm run X` need a package.json with that script."""
+    match = re.fullmatch(r"(?:npm|yarn|pnpm) (?:run )?([a-z][a-z0-9:_-]*)(?: .*)?", app["command"].strip())
+    if not match or match[1] in ("exec", "install", "ci", "x", "dlx", "node"):
+        return
+    file = os.path.join(app["directory"], "package.json")
+    try:
+        with open(file, encoding="utf-8") as stream:
+            package: Any = json.load(stream)
+    except FileNotFoundError:
+        findings.warn(path, f"there is no package.json in {app['directory']}", "directory is the folder of the app")
+        return
+    except (OSError, ValueError):
+        return
+    scripts = package.get("scripts", {}) if isinstance(package, dict) else {}
+    if isinstance(scripts, dict) and match[1] not in scripts and not os.path.isfile(os.path.join(app["directory"], "server.js")):
+        known = ", ".join(sorted(map(shown, scripts))) or "none"
+        findings.warn(path, f'package.json has no script "{match[1]}"', f"it has: {known}")
+
+
+def _check_sites(findings: Findings, plan: Plan) -> None:
+    written: dict[str, Any] = findings.sources.data.get("sites", {})
+    for (key, site), made in zip(written.items(), plan["sites"], strict=True):
+        count = len(site.get("routes", []))
+        for index, route in enumerate(made["routes"]):
+            path: Path = ("sites", key, "routes", index) if index < count else ("sites", key)
+            if route["action"] == "files":
+                _check_folder(findings, path, route)
+
+
+def _check_folder(findings: Findings, path: Path, route: RoutePlan) -> None:
+    folder = route["folder"]
+    if not os.path.isdir(folder):
+        hint = "is it built yet? (npm run build); the folder is seen from the folder of this file"
+        findings.error((*path, "files"), f"there is no folder {folder}", hint)
+        return
+    if route["fallback"] and not os.path.isfile(os.path.join(folder, route["fallback"])):
+        findings.warn(
+            (*path, "fallback"),
+            f"there is no file {route['fallback']} in {folder}",
+            "paths without a file get 404 until it is there",
+        )
+    if not any(os.path.isfile(os.path.join(folder, name)) for name in route["index"]):
+        names = " or ".join(route["index"]) or "index"
+        findings.warn(
+            (*path, "files"), f"there is no {names} in {folder}", f"a request for {route['path']} gets 404 until it is there"
+        )
+
+
+def _check_writable(findings: Findings, folder: str) -> None:
+    there = folder
+    while not os.path.exists(there) and there != os.path.dirname(there):
+        there = os.path.dirname(there)
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        findings.error(
+            (),
+            f"cannot write to {there}, where the state is kept ({folder})",
+            "run as the owner of that folder, or change its rights",
+        )

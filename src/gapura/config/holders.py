@@ -1,0 +1,83 @@
+"""Who holds a TCP port: the listening sockets of /proc/net and the processes that have them open (proc(5))."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+_LISTEN: Final = "0A"
+"""TCP_LISTEN in the column `st`."""
+
+
+class Holder(NamedTuple):
+    """A process that listens; pid 0 when it belongs to another user and cannot be seen."""
+
+    pid: int
+    command: str
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} ({self.command})" if self.pid else "a process of another user"
+
+
+def holder(port: int) -> Holder | None:
+    """The process that listens on `port` on any address, or None when nobody does."""
+    inodes = {inode for found, inode in _listening() if found == port}
+    if not inodes:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with os.scandir(f"/proc/{pid}/fd") as entries:
+                if any(_link(entry.path) in wanted for entry in entries):
+                    return Holder(pid, command_of(pid))
+        except OSError:
+            continue
+    return Holder(0, "")
+
+
+def command_of(pid: int) -> str:
+    """The command line of a process, on one line, or ""."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as stream:
+            text = stream.read(4096).replace(b"\0", b" ").decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
+    return "".join(c if c.isprintable() else "?" for c in text)[:120]
+
+
+def bind_error(host: str, port: int) -> int:
+    """The errno with which listening on an address would fail now, or 0. Nothing stays bound."""
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.errno or 1
+    return 0
+
+
+def _listening() -> Iterator[tuple[int, str]]:
+    """Port and inode of every listening TCP socket."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table, encoding="ascii") as stream:
+                rows = stream.readlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if len(fields) > 9 and fields[3] == _LISTEN:
+                yield int(fields[1].rpartition(":")[2], 16), fields[9]
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

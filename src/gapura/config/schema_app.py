@@ -1,0 +1,116 @@
+"""`[apps.NAME]`: a program under care; it is an upstream whose servers are its instances."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from .addresses import is_numeric
+from .quantities import Bytes, PositiveBytes, PositiveSeconds, Seconds
+from .schema_upstream import Balancing, HealthPath
+from .section import Also, Text, Texts
+from .words import did_you_mean, shown, wrong
+
+MAX_INSTANCES: Final = 256
+SIGNALS: Final = tuple(sorted(item.name for item in signal.Signals if item.name.startswith("SIG") and "RT" not in item.name))
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+def _instances(value: object) -> object:
+    if value == "max":
+        return 0
+    if isinstance(value, str):
+        raise wrong(f'"{shown(value)}" is not a number of instances', 'write a number or "max" (one for each CPU)')
+    if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_INSTANCES:
+        raise wrong(f"instances must be from 1 to {MAX_INSTANCES}", '"max" means one for each CPU; stop an app with `gapura stop`')
+    return value
+
+
+def _stop_signal(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    name = value.upper() if value.upper().startswith("SIG") else f"SIG{value.upper()}"
+    if name not in SIGNALS:
+        raise wrong(f'there is no signal "{shown(value)}"', did_you_mean(name, SIGNALS, label="one of"))
+    return name
+
+
+def _command(value: object) -> object:
+    if isinstance(value, str):
+        if not value.strip():
+            raise wrong("command is empty", 'write what starts the app, such as "npm start"')
+        if "\0" in value:
+            raise wrong("command has a NUL character")
+    return value
+
+
+def _host(value: object) -> object:
+    if isinstance(value, str) and not is_numeric(value):
+        raise wrong(f'"{shown(value)}" is not a numeric address', 'write "127.0.0.1", where the app listens')
+    return value
+
+
+def _environment(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    result: dict[str, str] = {}
+    for name, item in value.items():
+        if not VARIABLE.fullmatch(name):
+            raise wrong(f'"{shown(name)}" is not a name of an environment variable', "letters, digits and _ only")
+        if isinstance(item, bool):
+            result[name] = "true" if item else "false"
+        elif isinstance(item, str | int | float):
+            result[name] = str(item)
+        else:
+            raise wrong(f"{name} must be a text or a number", 'write NAME = "value"')
+        if "\0" in result[name]:
+            raise wrong(f"{name} has a NUL character")
+    return result
+
+
+class App(Balancing):
+    """A program that Gapura starts, watches and restarts."""
+
+    command: Annotated[str, BeforeValidator(_command)]
+    """What starts one instance; $PORT stands for its port."""
+    directory: Text = "."
+    """Where it is started, seen from the folder of this file. pm2: cwd."""
+    instances: Annotated[int, BeforeValidator(_instances), Also({"const": "max"})] = 1
+    """How many run at one time, or "max": one for each CPU."""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """Port of the first instance, the others follow. Left out: chosen, and given as $PORT."""
+    host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
+    """Address that the instances listen on."""
+    env: Annotated[
+        dict[str, str],
+        BeforeValidator(_environment),
+        WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+    ] = Field(default_factory=dict)
+    """Environment variables."""
+    env_file: Texts = Field(default_factory=list)
+    """Files with lines NAME=value, seen from the folder of this file; `env` wins."""
+    user: Text = ""
+    """User that it runs as, when Gapura is started as root."""
+    stop_signal: Annotated[str, BeforeValidator(_stop_signal)] = "SIGTERM"
+    """What asks it to end. pm2: kill signal."""
+    stop_timeout: Seconds = 5.0
+    """How long it may take to end; then its whole tree is killed. pm2: kill_timeout."""
+    drain_timeout: Seconds = 10.0
+    """How long its requests may take to end before it is asked to."""
+    start_timeout: PositiveSeconds = 60.0
+    """How long it may take until it answers. pm2: listen_timeout."""
+    autorestart: bool = True
+    """Whether it is started again when it ends."""
+    max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = 16
+    """Failures in a row until it is left alone as crashed; 0: never."""
+    max_memory: Bytes = 0
+    """Memory of its whole tree that makes it restart; 0: no limit. pm2: max_memory_restart."""
+    ready_path: HealthPath | None = None
+    """What is asked for until it answers; left out: the path of health."""
+    log_size: PositiveBytes = 10 << 20
+    """Its captured output is rotated at this size."""
+    log_files: Annotated[int, Field(ge=0, le=1000)] = 5
+    """Rotated files that are kept."""

@@ -1,0 +1,128 @@
+"""`[edge]`: where Gapura listens, with how many workers, and what it bears."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+
+from ..board import COLUMNS
+from .addresses import AddressError, network, parse_listener
+from .quantities import BytesOrNone, PositiveBytes, PositiveSeconds
+from .section import Also, Section, Text, by, short, wrapped
+from .words import did_you_mean, shown, wrong
+
+MAX_WORKERS: Final = COLUMNS // 2
+"""Half the board's columns: old and new workers exist side by side while one replaces the other."""
+FORMATS: Final = ("combined", "json")
+
+
+def _listener(value: object) -> list[tuple[str, int]]:
+    try:
+        return parse_listener(value)
+    except AddressError as error:
+        raise wrong(str(error), error.hint) from None
+
+
+def _workers(value: object) -> object:
+    if value == "auto":
+        return 0
+    if isinstance(value, str):
+        raise wrong(f'"{shown(value)}" is not a number of workers', 'write a number or "auto" (one for each CPU)')
+    if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_WORKERS:
+        raise wrong(f"workers must be from 1 to {MAX_WORKERS}", 'or "auto": one for each CPU')
+    return value
+
+
+def _format(value: object) -> object:
+    if isinstance(value, str) and value not in FORMATS and "$" not in value:
+        hint = did_you_mean(value, FORMATS, label="one of")
+        raise wrong(f'there is no log format "{shown(value)}"', hint + ', or a text with variables such as "$remote_addr $status"')
+    return value
+
+
+def _access_log(value: object) -> object:
+    if value is True:
+        return {}
+    return {"path": ""} if value is False else value
+
+
+Listener = Annotated[
+    list[tuple[str, int]],
+    PlainValidator(_listener),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}),
+]
+
+
+class Timeouts(Section):
+    """How long a client may take."""
+
+    head: PositiveSeconds = 10.0
+    """For a whole request head; then 408. nginx: client_header_timeout."""
+    body: PositiveSeconds = 30.0
+    """Between two reads of a request body; then 408. nginx: client_body_timeout."""
+    send: PositiveSeconds = 30.0
+    """Between two successful writes to a client. nginx: send_timeout."""
+    idle: PositiveSeconds = 60.0
+    """For a kept connection without a request. nginx: keepalive_timeout."""
+    tunnel: PositiveSeconds = 3600.0
+    """For a WebSocket without a byte in either direction."""
+    drain: PositiveSeconds = 30.0
+    """How long a worker that shall end waits for what is under way. nginx: worker_shutdown_timeout."""
+
+
+class Limits(Section):
+    """How much a client may send."""
+
+    target: PositiveBytes = 8192
+    """Longest request target (path and query); then 414."""
+    head: PositiveBytes = 32768
+    """Largest request head; then 431. nginx: large_client_header_buffers."""
+    headers: Annotated[int, Field(ge=1, le=10000)] = 100
+    """Most header fields; then 431."""
+    body: BytesOrNone = 1 << 20
+    """Largest request body; then 413. 0 or "none": no limit. nginx: client_max_body_size."""
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
+    """Most client connections for each worker. nginx: worker_connections."""
+    connections_per_client: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Most connections of one client address for each worker; 0: no limit. nginx: limit_conn."""
+
+
+class AccessLog(Section):
+    """Where and how each request is written down."""
+
+    path: Text | None = None
+    """File; left out: access.log in the logs folder; "-": standard output; "": none."""
+    format: Annotated[Text, BeforeValidator(_format)] = "combined"
+    """`combined`, `json`, or a text with variables such as "$remote_addr $status". nginx: log_format."""
+
+
+class Edge(Section):
+    """Where Gapura listens, with how many workers, and what it bears."""
+
+    http: Annotated[list[Listener] | None, wrapped, Also({"type": ["integer", "string"]})] = None
+    """Port (IPv4 and IPv6), "address:port", or a list of them. Left out: 80 where allowed, else 8080. nginx: listen."""
+    workers: Annotated[int, BeforeValidator(_workers), Also({"const": "auto"})] = 2
+    """Number of worker processes, or "auto": one for each CPU. nginx: worker_processes."""
+    user: Text = ""
+    """User that workers run as when Gapura is started as root. nginx: user."""
+    timeouts: Timeouts = Timeouts()
+    """How long a client may take."""
+    limits: Limits = Limits()
+    """How much a client may send."""
+    access_log: Annotated[AccessLog, short("path"), BeforeValidator(_access_log), Also({"type": ["string", "boolean"]})] = (
+        AccessLog()
+    )
+    """A path, false for none, or a table with path and format. nginx: access_log."""
+    error_log: Text | None = None
+    """A path; left out: error.log in the logs folder; "-": standard error. nginx: error_log."""
+    trusted_proxies: Annotated[
+        list[Annotated[str, by(lambda value: network(value) if isinstance(value, str) else value)]],
+        wrapped,
+        Also({"type": "string"}),
+    ] = Field(default_factory=list)
+    """Networks of proxies in front, whose X-Forwarded-* is believed. nginx: set_real_ip_from."""
+    served_by: bool = True
+    """Whether answers carry X-Served-By, the server that answered."""
+    backlog: Annotated[int, Field(ge=1, le=65535)] = 1024
+    """Connections that may wait to be accepted. nginx: listen … backlog."""

@@ -1,0 +1,82 @@
+"""What is wrong with a file that is no TOML, in plain words and at the right place."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..errors import Problem
+
+_PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=\s*(.*?)[\s;]*$")
+_NGINX: Final = re.compile(r"\s*(server|upstream|location|http|events|listen|server_name|proxy_pass|root)\b[^=]*[;{]?\s*$")
+
+# what tomllib's message begins with: what is said instead, and what to do
+_WORDS: Final = (
+    ("Invalid value", "the value is missing or is not in quotes", 'texts stand in quotes: key = "text"'),
+    ("Expected newline", "something stands behind the value", "one key = value on each line"),
+    ("Expected '=' after a key", "there is no = after the key", 'write key = "value"'),
+    ("Expected ']' at the end of a table", "the ] of the table's name is missing", 'write [apps.NAME] or [sites."HOST"]'),
+    ("Expected ']]' at the end of an array", "the ]] of the table's name is missing", 'write [[sites."HOST".routes]]'),
+    ("Unclosed array", "the list is not closed, or a comma is missing", "close it with ]"),
+    ("Unclosed inline table", "the table is not closed, or a comma is missing", "close it with } on the same line"),
+    ("Unterminated string", "a text is not closed", 'close it with " on the same line'),
+    ("Illegal character '\\n'", "a text is not closed", 'close it with " on the same line'),
+    ("Duplicate inline table key", "the key is written twice", "keep one of them"),
+    ("Cannot overwrite", "the key is written twice", "keep one of them"),
+    ("Cannot declare", "the table is written twice", "put all its keys into one"),
+    ("Cannot mutate", "the table is already complete", "put all its keys into one"),
+    ("Cannot redefine", "the table is already complete", "put all its keys into one"),
+    ("Invalid initial character for a key", "this is no key", "a line is key = value or [table]"),
+    ("Invalid statement", "this is no key", "a line is key = value or [table]"),
+    ("Unescaped '\\\\'", "a \\ in a text", "write \\\\, or use 'single quotes'"),
+    ("Illegal character", "a control character", "remove it"),
+    ("Found invalid character", "a control character", "remove it"),
+    ("Invalid hex value", "a wrong \\u in a text", "write \\u and four hexadecimal digits"),
+    ("Escaped character", "a wrong \\u in a text", "write \\u and the digits of a character"),
+    ("Invalid date", "this date does not exist", 'texts stand in quotes: key = "text"'),
+)
+_AT_STATEMENT: Final = ("Cannot ", "Duplicate ")
+
+
+def syntax_problem(file: str, text: str, message: str) -> Problem:
+    """The problem behind tomllib's `message`."""
+    lines = text.split("\n")
+    match = _PLACE.search(message)
+    plain = message[: match.start()] if match else message
+    if match and match[1]:
+        line, column = int(match[1]), int(match[2])
+    else:
+        line = max((number for number, content in enumerate(lines, 1) if content.strip()), default=1)
+        column = len(lines[line - 1].rstrip()) + 1
+    if column == 1 and plain.startswith("Unterminated") and line > 1:
+        line, column = line - 1, len(lines[line - 2]) + 1
+    content = lines[line - 1] if line <= len(lines) else ""
+    width = 1
+    if plain.startswith(_AT_STATEMENT):
+        statement = content.partition("=")[0].rstrip() if not content.lstrip().startswith("[") else content.rstrip()
+        column = len(statement) - len(statement.lstrip()) + 1
+        width = max(1, len(statement) - column + 1)
+    said, hint = next(((said, hint) for begin, said, hint in _WORDS if plain.startswith(begin)), (plain, ""))
+    said, hint = _closer(plain, content, column, said, hint)
+    column = min(column, len(content) + 1)
+    shown = "".join(c if c.isprintable() else " " for c in content[:160]).rstrip()
+    return Problem(said, file, line, column, shown if column <= 161 else "", hint, width)
+
+
+def _closer(plain: str, content: str, column: int, said: str, hint: str) -> tuple[str, str]:
+    """Better words for mistakes that people who know nginx make, and for texts without quotes."""
+    assignment = _ASSIGNMENT.match(content)
+    rest = content[column - 1 :].strip()
+    if plain.startswith("Invalid value") and assignment and re.fullmatch(r"[^\s\"'\[\]{},=#]+", assignment[2]):
+        value = assignment[2]
+        if value.lower() in ("true", "false"):
+            return said, f"write {assignment[1]} = {value.lower()}"
+        return "the value is not in quotes", f'write {assignment[1]} = "{value}"'
+    if plain.startswith("Expected newline") and rest.startswith(";"):
+        return "a ; at the end of the line", "lines end without one"
+    if plain.startswith("Expected newline") and assignment and rest:
+        return said, f'one key = value on each line; texts stand in quotes: {assignment[1]} = "…"'
+    if plain.startswith(("Expected '='", "Invalid statement", "Invalid initial")) and _NGINX.match(content):
+        return said, 'this looks like nginx: here a line is key = "value" or [table]'
+    return said, hint

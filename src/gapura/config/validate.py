@@ -1,0 +1,187 @@
+"""From the merged tables to a `Document`: every problem that the model finds, in words for people."""
+
+from __future__ import annotations
+
+import copy
+import types
+import typing
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from .findings import Findings
+from .positions import Path
+from .schema import Document
+from .words import did_you_mean, nearest, shown
+
+FOREIGN: Final = {
+    "listen": "use http in [edge]",
+    "https": "HTTPS is not part of this version yet",
+    "tls": "HTTPS is not part of this version yet",
+    "server_name": 'the host is the name of the site: [sites."example.com"]',
+    "domain": 'the host is the name of the site: [sites."example.com"]',
+    "location": "use path",
+    "path": 'write a route: [[sites."HOST".routes]]',
+    "kind": 'write a route: [[sites."HOST".routes]]',
+    "proxy_pass": "use proxy",
+    "upstream": "use proxy",
+    "app": "use proxy",
+    "root": "use files",
+    "static": "use files",
+    "try_files": "use fallback",
+    "return": "use redirect or respond",
+    "client_max_body_size": "use body_limit in a site or route, or body in [edge.limits]",
+    "worker_processes": "use workers",
+    "proxy_connect_timeout": "use connect_timeout",
+    "proxy_read_timeout": "use read_timeout",
+    "proxy_send_timeout": "use send_timeout",
+    "server": "use servers",
+    "lb_policy": "use policy",
+    "method": "use policy",
+    "balance": "use policy",
+    "script": "use command",
+    "cmd": "use command",
+    "exec": "use command",
+    "args": "write them into command",
+    "cwd": "use directory",
+    "exec_mode": "not needed: instances are balanced in any case",
+    "max_memory_restart": "use max_memory",
+    "kill_timeout": "use stop_timeout",
+    "watch": "not part of Gapura",
+    "exact": 'use path, and kind = "exact"',
+    "to": 'use redirect = { to = "…", status = 301 }',
+    "status": "use redirect = { … } or respond = { … }",
+    "body": "use respond = { … }",
+}
+"""Words of nginx, pm2 and Caddy, and what they are here."""
+
+_KINDS: Final = {
+    "string_type": 'must be a text in quotes: {key} = "…"',
+    "int_type": "must be a whole number, without quotes",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false, without quotes",
+    "list_type": "must be a list: [ … ]",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+    "model_attributes_type": "must be a table",
+    "too_short": "must not be empty",
+}
+
+
+def validate(findings: Findings) -> Document:
+    """The document, without the parts that are wrong: those are reported and set aside, so that the rest can be checked."""
+    data = copy.deepcopy(findings.sources.data)
+    while True:
+        try:
+            return Document.model_validate(data)
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                _report(findings, item)  # type: ignore[arg-type]
+            for item in error.errors(include_url=False, include_input=False):
+                _set_aside(data, item["loc"], item["type"] == "missing")
+
+
+def _report(findings: Findings, item: dict[str, Any]) -> None:
+    loc: Path = item["loc"]
+    kind: str = item["type"]
+    key = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
+    context = item.get("ctx", {})
+    if kind == "gapura":
+        findings.fault(loc, context["message"], context["hint"])
+    elif kind == "extra_forbidden":
+        findings.fault(
+            loc, f'there is no key "{shown(key)}" in {_table_name(loc[:-1])}', _unknown_hint(loc, item["input"]), at_key=True
+        )
+    elif kind == "missing":
+        findings.fault(loc, f"{_table_name(loc[:-1])} has no {key}", _missing_hint(key), at_key=True)
+    elif kind in ("greater_than_equal", "less_than_equal"):
+        bound = f"at least {context['ge']}" if kind == "greater_than_equal" else f"at most {context['le']}"
+        findings.fault(loc, f"{key} must be {bound}")
+    else:
+        label = f"each element of {key}" if isinstance(loc[-1], int) else key
+        words = _KINDS.get(kind)
+        findings.fault(loc, f"{shown(label)} {words.format(key=key)}" if words else f"{shown(label)}: {item['msg']}")
+
+
+def _table_name(loc: Path) -> str:
+    """How a table is called in messages: `[apps.web]`, `[edge]`, `a route`, `a server`."""
+    if not loc:
+        return "the file"
+    if isinstance(loc[-1], int):
+        return {"routes": "a route", "servers": "a server"}.get(str(loc[-2]), "a table")
+    if len(loc) == 2 and loc[0] == "sites":
+        return f'[sites."{shown(loc[1])}"]'
+    return f"[{'.'.join(shown(part) for part in loc if isinstance(part, str))}]"
+
+
+def _missing_hint(key: str) -> str:
+    examples = {
+        "command": 'write command = "npm start"',
+        "servers": 'write servers = ["10.0.0.1:3000"]',
+        "to": 'write to = "https://…"',
+    }
+    return examples.get(key, f"write {key} = …")
+
+
+def _unknown_hint(loc: Path, value: object) -> str:
+    key, keys = str(loc[-1]), section_keys(loc[:-1])
+    near = nearest(key, keys)
+    if len(loc) == 3 and isinstance(value, dict) and not near:
+        return f'a name with a dot stands in quotes: [{loc[0]}."{shown(loc[1])}.{shown(_dotted(key, value))}"]'
+    return FOREIGN.get(key) or did_you_mean(key, keys, label="keys here")
+
+
+def _dotted(key: str, value: dict[str, Any]) -> str:
+    """`b.c` for what TOML made of `[sites.a.b.c]` below a."""
+    while len(value) == 1:
+        inner, below = next(iter(value.items()))
+        if not isinstance(below, dict):
+            break
+        key, value = f"{key}.{inner}", below
+    return key
+
+
+def section_keys(loc: Path) -> list[str]:
+    """The keys that the table at `loc` may have."""
+    kind: Any = Document
+    for part in loc:
+        model = _model(kind)
+        if model is not None:
+            field = model.model_fields.get(str(part))
+            kind = field.annotation if field else None
+        elif typing.get_origin(kind) in (dict, list):
+            kind = typing.get_args(kind)[-1]
+    model = _model(kind)
+    return list(model.model_fields) if model is not None else []
+
+
+def _model(kind: Any) -> type[BaseModel] | None:
+    """The model in an annotation such as `Annotated[Health | None, …]`."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        kind = next((item for item in typing.get_args(kind) if item is not type(None)), None)
+        return _model(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _set_aside(data: Any, loc: Path, missing: bool) -> None:
+    """Take what is wrong at `loc` out of `data`: the key, or the whole list or table that cannot do without it."""
+    trail: list[tuple[Any, str | int]] = []
+    here = data
+    for part in loc[:-1] if missing else loc:
+        if isinstance(here, dict) and part in here:
+            trail.append((here, part))
+            here = here[part]
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            trail.append((here, part))
+            here = here[part]
+        else:
+            break
+    while trail and isinstance(trail[-1][1], int):
+        trail.pop()  # without one element the indices of the others would no longer be those of the file
+    if trail:
+        container, key = trail[-1]
+        container.pop(key, None)
+    else:
+        data.clear()
