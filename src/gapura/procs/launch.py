@@ -98,7 +98,8 @@ def command_line(app: AppPlan, port: int) -> list[str]:
         raise LaunchError(f"the command of {app['name']} is empty")
     found = {match.lastgroup for match in _SHELL_SYNTAX.finditer(text)} - {None}
     assignments = _ASSIGNMENTS.match(text)
-    if not found and not (assignments and assignments.group().strip()):
+    shell_words = text.split(maxsplit=1)[0] in _SHELL_WORDS or bool(assignments and assignments.group().strip())
+    if not found and not shell_words:
         try:
             return shlex.split(text)
         except ValueError:
@@ -229,14 +230,17 @@ def _keep_three(stdin_fd: int, output_fd: int, report: int) -> int:
 
 def _become(account: pwd.struct_passwd) -> None:
     """Change to the account for good."""
+    no_new_privileges()  # first: it may load a library from where only we can read
     for fd in (0, 1):
-        # /dev/stdout of an app leads to the named pipe itself, which it must then be allowed to open.
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
-            os.fchown(fd, account.pw_uid, account.pw_gid)
+            try:
+                # /dev/stdout leads the app to the named pipe itself, which it must then be allowed to open.
+                os.fchown(fd, account.pw_uid, account.pw_gid)
+            except OSError:
+                pass  # a container without CAP_CHOWN
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
-    no_new_privileges()
 
 
 def _refusal(step: str, number: int, argv: list[str], directory: str, user: str) -> LaunchError:

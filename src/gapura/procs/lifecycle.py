@@ -14,13 +14,16 @@ CRASHED: Final = "crashed"
 
 MOVES: Final[dict[str, frozenset[str]]] = {
     STOPPED: frozenset({STARTING, BACKOFF}),
-    STARTING: frozenset({READY, STOPPING, STOPPED, BACKOFF, CRASHED}),
-    READY: frozenset({STOPPING, STOPPED, BACKOFF, CRASHED}),
+    STARTING: frozenset({STARTING, READY, STOPPING, STOPPED, BACKOFF, CRASHED}),
+    READY: frozenset({READY, STOPPING, STOPPED, BACKOFF, CRASHED}),
     STOPPING: frozenset({STOPPED, BACKOFF}),
-    BACKOFF: frozenset({STARTING, STOPPED}),
+    BACKOFF: frozenset({STARTING, STOPPED, BACKOFF}),
     CRASHED: frozenset({BACKOFF, STOPPED}),
 }
-"""From each state the states that may follow it."""
+"""From each state the states that may follow it. Starting and ready may follow themselves: a process is replaced by another
+that was launched beside it. So may back-off: asked to start, it waits no longer.
+"""
+_WITH_PROCESS: Final = frozenset({STARTING, READY, STOPPING})
 
 FIRST_DELAY: Final = 0.1
 """Seconds before the first launch after a failure; doubled by each further one."""
@@ -86,13 +89,13 @@ class Lifecycle:
         return True
 
     def launched(self, now: float) -> None:
-        """Its process has been started: stopped | backoff -> starting."""
+        """Its process has been started: stopped | backoff | starting -> starting."""
         self._move(STARTING, now)
         self.restarts += self._launches > 0
         self._launches += 1
 
     def became_ready(self, now: float) -> None:
-        """It answers, on its own socket: starting -> ready."""
+        """It answers, on its own socket: starting -> ready, or ready -> ready when it replaces another."""
         self._move(READY, now)
         self.ready_at = now
 
@@ -112,6 +115,8 @@ class Lifecycle:
 
         `asked`: the master ended it to have it start anew (restart, too much memory); that is no failure.
         """
+        if self.state not in _WITH_PROCESS:
+            raise RuntimeError(f"an instance cannot go from {self.state} to an end: it has no process")
         forgiven = self.ready_at > 0.0 and now - self.ready_at >= STEADY_AFTER
         stopping = self.state == STOPPING
         if asked or (stopping and self._again):
@@ -140,7 +145,7 @@ class Lifecycle:
         return seconds
 
     def _move(self, to: str, now: float) -> None:
-        if to not in MOVES[self.state] and to != self.state:
+        if to not in MOVES[self.state]:
             raise RuntimeError(f"an instance cannot go from {self.state} to {to}")
         self.state = to
         self.since = now
