@@ -41,8 +41,8 @@ CONDITIONS: Final = (
     "crashed",
     "stopped",
     "disabled",
-    "down",
     "free",
+    "down",
 )
 """Everything that a server can be, the most hopeful first."""
 
