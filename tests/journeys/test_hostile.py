@@ -16,7 +16,7 @@ import pytest
 from .harness import cases
 from .harness.outcome import play, unmet
 from .harness.proc import until
-from .harness.site import Site, section
+from .harness.site import Site, route, section
 from .harness.witness import Witness
 
 PROXIED = cases.load("proxy")
@@ -62,9 +62,9 @@ def files(witness: Witness, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     os.mkfifo(folder / "fifo")
     site.configure(
         upstream(witness),
-        "[" + section('[sites."*".routes]', path="/", files="www"),
-        "[" + section('[sites."*".routes]', path="/old/", redirect="/new/$rest"),
-        "[" + section('[sites."*".routes]', path="/ws", proxy="witness"),
+        route("/", "*", files="www"),
+        route("/old/", "*", redirect="/new/$rest"),
+        route("/ws", "*", proxy="witness"),
         proxy="",
     )
     site.up()

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from .harness.client import HOST, Download, WebSocket, answers, visit
+from .harness.client import Download, WebSocket, answers, visit
 from .harness.foreign import Foreign
 from .harness.load import Load
 from .harness.proc import until
-from .harness.site import Site, free_port, section, settled
+from .harness.site import Site, free_port, route, section, settled
 
 
 @pytest.mark.parametrize("reloads", [4, pytest.param(20, marks=[pytest.mark.full, pytest.mark.timeout(300)])])
@@ -62,21 +62,17 @@ def test_reloads_under_load(site: Site, foreign: Callable[..., Foreign], reloads
     site.down()
 
 
-def route(path: str, **words: object) -> str:
-    """One of a site's routes."""
-    return "[" + section(f'sites."{HOST}".routes]', path=path, **words)
-
-
 def test_a_broken_file_at_reload_is_refused_with_its_place(site: Site) -> None:
     site.configure(site.app())
     site.up()
     before = site.status()["generation"]
     good = site.file.read_text()
     line = good.count("\n") + 1
-    site.write(good + '[upstreams.other]\nservers = [{ address = "127.0.0.1:1", max_fail = 2 }]\n')
+    wrong = 'servers = [{ address = "127.0.0.1:1", max_fail = 2 }]'
+    site.write(f"{good}[upstreams.other]\n{wrong}\n")
     refused = site.gapura("reload", check=False)
     assert refused.returncode == 78
-    assert f"gapura.toml:{line + 1}:41: " in refused.stdout + refused.stderr
+    assert f"gapura.toml:{line + 1}:{wrong.index('max_fail') + 1}: " in refused.stdout + refused.stderr
     assert "max_fails" in refused.stdout + refused.stderr
     site.write(good + "[upstreams\n")
     refused = site.gapura("reload", check=False)

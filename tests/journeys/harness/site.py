@@ -69,6 +69,11 @@ def section(name: str, **words: object) -> str:
     return f"[{name}]\n" + "".join(f"{word} = {toml(value)}\n" for word, value in words.items()) + "\n"
 
 
+def route(path: str, host: str = HOST, **words: object) -> str:
+    """One of a site's routes."""
+    return "[" + section(f'sites."{host}".routes', path=path, **words).replace("]", "]]", 1)
+
+
 class Site:
     """A folder with a gapura.toml and the processes that `gapura up` makes of it.
 
@@ -87,10 +92,10 @@ class Site:
 
     # -- the file ---------------------------------------------------------------------------------------------------------
 
-    def configure(self, *sections: str, listen: Iterable[int] = (), workers: int = 2, proxy: str = "shop") -> None:
+    def configure(self, *sections: str, listen: Iterable[int] = (), workers: int = 2, proxy: str = "shop", user: str = "") -> None:
         """Write gapura.toml: the edge on `self.port` and more, the given sections, and the site `shop.test`."""
         http = [f"127.0.0.1:{port}" for port in (self.port, *listen)]
-        parts = [section("edge", http=http, workers=workers), *sections]
+        parts = [section("edge", http=http, workers=workers, user=user), *sections]
         if proxy:
             parts.append(section(f'sites."{HOST}"', proxy=proxy))
         self.write("".join(parts))
