@@ -46,12 +46,12 @@ def schema() -> None:
 def examine(place: Place) -> tuple[Plan | None, list[Problem]]:
     """The plan, if the file makes one, and all problems: those of the file, then those that this machine has with it."""
     try:
-        plan, warnings = configuration.load(place.file)
+        plan = configuration.load(place.file).plan
     except ConfigError as error:
         return None, error.problems
     from gapura.config.check import check as ask_machine
 
-    return plan, [*warnings, *ask_machine(plan, place.file)]
+    return plan, ask_machine(plan, place.file)
 
 
 def summary(plan: Plan) -> str:

@@ -159,7 +159,10 @@ def _tell(answer: dict[str, Any]) -> None:
     click.echo()
     render.table(
         ("server", "address", "weight", "picked?", "why not"),
-        [(s["id"], s["address"], s["weight"], "yes" if s["eligible"] else "no", s["why_not"]) for s in answer["servers"]],
+        [
+            (one["id"], one["address"] or "-", one["weight"], "yes" if one["eligible"] else "no", one["why_not"])
+            for one in answer["servers"]
+        ],
     )
     if not answer["running"]:
         click.echo("\nGapura does not run here: this is what the configuration says. `gapura up` starts it.")

@@ -12,10 +12,9 @@ import click
 from gapura.cli import configuration
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.config import hosts as block
-from gapura.errors import CommandError
+from gapura.errors import EXIT_USAGE, CommandError
 
-LINUX = "/etc/hosts"
-WINDOWS = r"C:\Windows\System32\drivers\etc\hosts"
+LINUX, WINDOWS = block.place("Linux"), block.place("Windows")
 
 
 @click.command()
@@ -30,11 +29,14 @@ def hosts(place: Place, address: str, write: bool, remove: bool, target: str, as
 
     Names that end in .localhost need no line. The lines belong on the machine where the browser runs.
     """
-    lines = [] if remove else block.host_lines(configuration.load(place.file).plan, address)
+    try:
+        lines = [] if remove else block.host_lines(configuration.load(place.file).plan, address)
+    except ValueError:
+        raise CommandError(f"{address!r} is no IP address", "write it in figures, for example 192.168.1.20", EXIT_USAGE) from None
     if as_json and not (write or remove):
         click.echo(json.dumps({"lines": lines, "linux": LINUX, "windows": WINDOWS}, indent=2))
     elif write or remove:
-        click.echo(_edit(target, lines))
+        click.echo(_edit(target, place.file, lines))
     elif lines:
         click.echo(f"Linux and macOS ({LINUX}), or let `sudo gapura hosts --write` do it:\n")
         click.echo("\n".join(lines))
@@ -43,12 +45,12 @@ def hosts(place: Place, address: str, write: bool, remove: bool, target: str, as
         click.echo("No lines are needed: every site is a name that browsers find by themselves (like *.localhost), or a wildcard.")
 
 
-def _edit(path: str, lines: list[str]) -> str:
+def _edit(path: str, label: str, lines: list[str]) -> str:
     """Change the block in a hosts file and say what was done. Raises `CommandError`."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             before = file.read()
-        after = block.edit(before, lines)
+        after = block.with_block(before, label, lines)
         if after == before:
             return f"{path} is as it should be."
         _replace(path, after)
@@ -58,7 +60,8 @@ def _edit(path: str, lines: list[str]) -> str:
         ) from None
     except OSError as error:
         raise CommandError(f"{path} could not be changed: {error.strerror}") from None
-    return f"{path}: {'wrote ' + str(len(lines)) + (' lines' if len(lines) != 1 else ' line') if lines else 'took the block out'}."
+    count = f"{len(lines)} line{'s' if len(lines) != 1 else ''}"
+    return f"{path}: wrote {count}." if lines else f"{path}: took the block out."
 
 
 def _replace(path: str, text: str) -> None:

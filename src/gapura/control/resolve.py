@@ -31,7 +31,7 @@ def lookup(host: str) -> list[str]:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
-    return sorted({str(entry[4][0]) for entry in found})
+    return sorted({str(entry[4][0]).partition("%")[0] for entry in found})
 
 
 class Resolver:
