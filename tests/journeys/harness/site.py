@@ -195,6 +195,7 @@ class Site:
     def kill(self, index: int = 0, sig: int = signal.SIGKILL, app: str = "shop") -> int:
         """Signal the process that the status shows for an instance; its process id."""
         pid = int(self.instances(app)[index]["pid"])
+        assert pid > 1, "the instance does not run"
         os.kill(pid, sig)
         return pid
 
