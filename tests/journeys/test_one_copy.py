@@ -37,15 +37,15 @@ def test_kill_stop_and_restart_of_one_copy(site: Site, kind: str) -> None:
     site.up()
     with Load(site.port, total=100_000) as load:
         load.reached(100)
-        first = site.kill(0)
-        site.wait(lambda status: settled(status) and instances(status)[0]["pid"] != first)
+        site.wait(replaced(0, site.kill(0)))
+        site.wait(settled)
         site.gapura("stop", "shop:1")
         site.wait(lambda status: instances(status)[1]["state"] == "stopped")
         load.reached(len(load.report.sent) + 100)
         site.gapura("start", "shop:1")
-        second = site.wait(settled)
+        second = instances(site.wait(settled))[0]["pid"]
         site.gapura("restart", "shop:0")
-        site.wait(lambda status: settled(status) and instances(status)[0]["pid"] != instances(second)[0]["pid"])
+        assert replaced(0, second)(site.wait(settled))
         load.reached(len(load.report.sent) + 100)
         load.enough()
     assert load.report.failures == {}

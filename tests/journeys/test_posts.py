@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .harness.load import Load, Sent
-from .harness.site import Site, instances, settled
+from .harness.site import Site, replaced, settled
 
 CLIENTS = 16
 
@@ -28,8 +28,7 @@ def test_posts_in_flight_at_kills(site: Site, tmp_path: Path, kills: int) -> Non
             load.reached(len(load.report.sent) + chance.randrange(5, 40))
             index = chance.randrange(2)
             moments.append(time.monotonic())
-            killed = site.kill(index)
-            site.wait(lambda status, index=index, killed=killed: instances(status)[index]["pid"] != killed)
+            site.wait(replaced(index, site.kill(index)))
             # A start by hand ends the back-off, which so many deaths in a row would make long.
             site.gapura("start", f"shop:{index}")
             site.wait(settled)

@@ -249,6 +249,11 @@ def settled(status: Status) -> bool:
     return ready and all(worker["generation"] == status["generation"] for worker in status["workers"])
 
 
+def replaced(index: int, pid: int, app: str = "shop") -> Callable[[Status], bool]:
+    """Condition: an instance's process is no longer this one."""
+    return lambda status: instances(status, app)[index]["pid"] != pid
+
+
 def plain(text: str) -> str:
     """Text of a terminal without colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
