@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .harness.load import Load
-from .harness.site import Site, instances, program, settled
+from .harness.site import Site, instances, program, replaced, settled
 
 KINDS = {
     "plain": [],
