@@ -22,7 +22,7 @@ lint: ## style, types and floors
 
 bench: ## compare with nginx, HAProxy and Caddy on this machine; results go to bench/results
 	@tools/setup dev
-	@.venv/bin/python bench/run $(ARGS)
+	@bench/run $(ARGS)
 
 clean: ## remove everything that the other verbs made
 	rm -rf .venv .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
