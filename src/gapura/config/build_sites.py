@@ -75,8 +75,9 @@ class Sites:
             match = route["kind"], route["path"]
             if match in seen:
                 here = (*path, "routes", index, "path") if index < len(site.routes) else path
-                hint = "the route for the same path above would win: keep one of them"
-                self.findings.error(here, f'"{route["path"]}" has two routes', hint, at_key=index >= len(site.routes))
+                short = index >= len(site.routes)
+                hint = 'the action of the site is the route for "/": keep one of them' if short else "keep one of them"
+                self.findings.error(here, f'"{route["path"]}" has two routes', hint, at_key=short)
             seen.add(match)
 
     def _route(self, path: Path, route: Action) -> RoutePlan:

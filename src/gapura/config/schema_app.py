@@ -53,22 +53,24 @@ def _host(value: object) -> object:
     return value
 
 
-def _environment(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    result: dict[str, str] = {}
-    for name, item in value.items():
-        if not VARIABLE.fullmatch(name):
-            raise wrong(f'"{shown(name)}" is not a name of an environment variable', "letters, digits and _ only")
-        if isinstance(item, bool):
-            result[name] = "true" if item else "false"
-        elif isinstance(item, str | int | float):
-            result[name] = str(item)
-        else:
-            raise wrong(f"{name} must be a text or a number", 'write NAME = "value"')
-        if "\0" in result[name]:
-            raise wrong(f"{name} has a NUL character")
-    return result
+def _variable(name: object) -> object:
+    if isinstance(name, str) and not VARIABLE.fullmatch(name):
+        raise wrong(f'"{shown(name)}" is not a name of an environment variable', "letters, digits and _ only")
+    return name
+
+
+def _variable_value(value: object) -> object:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str | int | float):
+        raise wrong("must be a text or a number", 'write NAME = "value"')
+    if "\0" in str(value):
+        raise wrong("has a NUL character")
+    return str(value)
+
+
+Variable = Annotated[str, BeforeValidator(_variable)]
+VariableValue = Annotated[str, BeforeValidator(_variable_value), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 class App(Balancing):
@@ -84,11 +86,7 @@ class App(Balancing):
     """Port of the first instance, the others follow. Left out: chosen, and given as $PORT."""
     host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
     """Address that the instances listen on."""
-    env: Annotated[
-        dict[str, str],
-        BeforeValidator(_environment),
-        WithJsonSchema({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
-    ] = Field(default_factory=dict)
+    env: dict[Variable, VariableValue] = Field(default_factory=dict)
     """Environment variables."""
     env_file: Texts = Field(default_factory=list)
     """Files with lines NAME=value, seen from the folder of this file; `env` wins."""

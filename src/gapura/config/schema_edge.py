@@ -37,7 +37,7 @@ def _workers(value: object) -> object:
 def _format(value: object) -> object:
     if isinstance(value, str) and value not in FORMATS and "$" not in value:
         hint = did_you_mean(value, FORMATS, label="one of")
-        raise wrong(f'there is no log format "{shown(value)}"', hint + ', or a text with variables such as "$remote_addr $status"')
+        raise wrong(f'there is no log format "{shown(value)}"', f'{hint}; one of your own has variables: "$remote_addr $status"')
     return value
 
 

@@ -76,7 +76,7 @@ def _text(value: object) -> object:
 
 
 def _wrapped(value: object) -> object:
-    return [value] if isinstance(value, str | int) and not isinstance(value, bool) else value
+    return value if isinstance(value, list | dict) else [value]
 
 
 Text = Annotated[str, BeforeValidator(_text)]

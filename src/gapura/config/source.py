@@ -75,6 +75,16 @@ def read_text(file: str) -> str:
     return text.replace("\r\n", "\n")
 
 
+def foreign_owner(file: str) -> str:
+    """The name of who could make root run commands through this file, or "". Its owner is root or who called sudo."""
+    if os.geteuid() != 0:
+        return ""
+    status = os.stat(file)
+    if status.st_uid not in (0, int(os.environ.get("SUDO_UID") or 0)):
+        return f"user {status.st_uid}"
+    return "everybody" if status.st_mode & stat.S_IWOTH else ""
+
+
 def _unreadable(file: str, error: Exception) -> Problem:
     code = error.errno if isinstance(error, OSError) else None
     if code == errno.ENOENT:
@@ -141,11 +151,15 @@ class Sources:
                     known[key] = item
                     self._owners[name, key] = source
 
+    def owner(self, path: Path) -> Source | None:
+        """The file that `path` came from."""
+        return self._owners.get(path[:2]) or self._owners.get(path[:1])
+
     def problem(
         self, path: Path, message: str, hint: str = "", *, at_key: bool = False, warning: bool = False, source: Source | None = None
     ) -> Problem:
         """A problem with the place of `path` in the file that it came from."""
-        source = source or self._owners.get(path[:2]) or self._owners.get(path[:1])
+        source = source or self.owner(path)
         if source is None:
             return Problem(message, self.file, hint=hint, warning=warning)
         span = source.span(path, at_key)

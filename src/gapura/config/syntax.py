@@ -29,7 +29,7 @@ _WORDS: Final = (
     ("Cannot redefine", "the table is already complete", "put all its keys into one"),
     ("Invalid initial character for a key", "this is no key", "a line is key = value or [table]"),
     ("Invalid statement", "this is no key", "a line is key = value or [table]"),
-    ("Unescaped '\\\\'", "a \\ in a text", "write \\\\, or use 'single quotes'"),
+    ("Unescaped", "a \\ in a text", "write \\\\, or use 'single quotes'"),
     ("Illegal character", "a control character", "remove it"),
     ("Found invalid character", "a control character", "remove it"),
     ("Invalid hex value", "a wrong \\u in a text", "write \\u and four hexadecimal digits"),
@@ -73,6 +73,10 @@ def _closer(plain: str, content: str, column: int, said: str, hint: str) -> tupl
         if value.lower() in ("true", "false"):
             return said, f"write {assignment[1]} = {value.lower()}"
         return "the value is not in quotes", f'write {assignment[1]} = "{value}"'
+    if plain.startswith("Invalid value") and (content.lstrip().startswith("[") or content.rstrip().endswith(("[", ","))):
+        return "a list above is not closed" if content.lstrip().startswith("[") else "the list is not closed", "close it with ]"
+    if plain.startswith("Invalid initial") and content.rstrip().endswith((",", "{")):
+        return "a table in { } goes on in the next line", "write it on one line"
     if plain.startswith("Expected newline") and rest.startswith(";"):
         return "a ; at the end of the line", "lines end without one"
     if plain.startswith("Expected newline") and assignment and rest:

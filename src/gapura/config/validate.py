@@ -8,10 +8,12 @@ import typing
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from .findings import Findings
 from .positions import Path
 from .schema import Document
+from .schema_site import Action
 from .words import did_you_mean, nearest, shown
 
 FOREIGN: Final = {
@@ -56,11 +58,11 @@ FOREIGN: Final = {
 """Words of nginx, pm2 and Caddy, and what they are here."""
 
 _KINDS: Final = {
-    "string_type": 'must be a text in quotes: {key} = "…"',
+    "string_type": "must be a text in quotes",
     "int_type": "must be a whole number, without quotes",
     "int_from_float": "must be a whole number",
     "bool_type": "must be true or false, without quotes",
-    "list_type": "must be a list: [ … ]",
+    "list_type": "must be a list",
     "dict_type": "must be a table",
     "model_type": "must be a table",
     "model_attributes_type": "must be a table",
@@ -71,23 +73,34 @@ _KINDS: Final = {
 def validate(findings: Findings) -> Document:
     """The document, without the parts that are wrong: those are reported and set aside, so that the rest can be checked."""
     data = copy.deepcopy(findings.sources.data)
+    first = True
     while True:
         try:
             return Document.model_validate(data)
         except ValidationError as error:
-            for item in error.errors(include_url=False):
-                _report(findings, item)  # type: ignore[arg-type]
-            for item in error.errors(include_url=False, include_input=False):
+            items = error.errors(include_url=False)
+            meant = {(*loc[:-1], nearest(str(loc[-1]), section_keys(loc[:-1]))) for loc in _unknown(items)}
+            for item in items:
+                if item["loc"] not in meant and (first or item["type"] != "missing"):
+                    _report(findings, item)
+            for item in items:
                 _set_aside(data, item["loc"], item["type"] == "missing")
+            first = False  # what is missing from now on was set aside here
 
 
-def _report(findings: Findings, item: dict[str, Any]) -> None:
+def _unknown(items: list[ErrorDetails]) -> list[Path]:
+    return [item["loc"] for item in items if item["type"] == "extra_forbidden"]
+
+
+def _report(findings: Findings, item: ErrorDetails) -> None:
     loc: Path = item["loc"]
     kind: str = item["type"]
     key = next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
     context = item.get("ctx", {})
     if kind == "gapura":
-        findings.fault(loc, context["message"], context["hint"])
+        message = context["message"]
+        subject = f"{shown(key)} " if message.startswith(("must ", "has ")) else ""
+        findings.fault(loc, subject + message, context["hint"], at_key=loc[-1] == "[key]")
     elif kind == "extra_forbidden":
         findings.fault(
             loc, f'there is no key "{shown(key)}" in {_table_name(loc[:-1])}', _unknown_hint(loc, item["input"]), at_key=True
@@ -98,9 +111,8 @@ def _report(findings: Findings, item: dict[str, Any]) -> None:
         bound = f"at least {context['ge']}" if kind == "greater_than_equal" else f"at most {context['le']}"
         findings.fault(loc, f"{key} must be {bound}")
     else:
-        label = f"each element of {key}" if isinstance(loc[-1], int) else key
-        words = _KINDS.get(kind)
-        findings.fault(loc, f"{shown(label)} {words.format(key=key)}" if words else f"{shown(label)}: {item['msg']}")
+        label = f"each element of {shown(key)}" if isinstance(loc[-1], int) else shown(key)
+        findings.fault(loc, f"{label} {_KINDS[kind]}" if kind in _KINDS else f"{label}: {item['msg']}")
 
 
 def _table_name(loc: Path) -> str:
@@ -109,8 +121,8 @@ def _table_name(loc: Path) -> str:
         return "the file"
     if isinstance(loc[-1], int):
         return {"routes": "a route", "servers": "a server"}.get(str(loc[-2]), "a table")
-    if len(loc) == 2 and loc[0] == "sites":
-        return f'[sites."{shown(loc[1])}"]'
+    if loc[0] == "sites" and len(loc) > 1:
+        return f'[sites."{shown(loc[1])}"]' if len(loc) == 2 else shown(loc[-1])
     return f"[{'.'.join(shown(part) for part in loc if isinstance(part, str))}]"
 
 
@@ -126,6 +138,8 @@ def _missing_hint(key: str) -> str:
 def _unknown_hint(loc: Path, value: object) -> str:
     key, keys = str(loc[-1]), section_keys(loc[:-1])
     near = nearest(key, keys)
+    if len(loc) == 1:
+        return 'write it below [sites."HOST"]' if key in Action.model_fields else did_you_mean(key, keys, label="tables are")
     if len(loc) == 3 and isinstance(value, dict) and not near:
         return f'a name with a dot stands in quotes: [{loc[0]}."{shown(loc[1])}.{shown(_dotted(key, value))}"]'
     return FOREIGN.get(key) or did_you_mean(key, keys, label="keys here")
@@ -170,14 +184,14 @@ def _set_aside(data: Any, loc: Path, missing: bool) -> None:
     trail: list[tuple[Any, str | int]] = []
     here = data
     for part in loc[:-1] if missing else loc:
-        if isinstance(here, dict) and part in here:
-            trail.append((here, part))
-            here = here[part]
-        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
-            trail.append((here, part))
-            here = here[part]
-        else:
+        if not isinstance(here, dict | list):
+            break  # a short form: the model knows more levels than the file
+        try:
+            below = here[part]  # type: ignore[index]
+        except (LookupError, TypeError):
             break
+        trail.append((here, part))
+        here = below
     while trail and isinstance(trail[-1][1], int):
         trail.pop()  # without one element the indices of the others would no longer be those of the file
     if trail:
