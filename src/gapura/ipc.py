@@ -119,7 +119,7 @@ class Channel:
                 break
             try:
                 message = json.loads(self._in[_HEAD.size : end])
-            except ValueError:
+            except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
                 self.closed = True

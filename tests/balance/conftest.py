@@ -45,8 +45,8 @@ class Scene:
             self.put(slots[0], READY_AT, self.now - 100 * SECOND)
         self.plan: UpstreamPlan = {
             "name": "u", "app": slots_each > 1, "policy": "round_robin", "key": "", "consistent": False, "servers": plans,
-            "names": [], "health": None, "hold": 3.0, "connect_timeout": 2.0, "read_timeout": 60.0, "send_timeout": 60.0, "tries": 0,
-            "keepalive": 32, "keepalive_timeout": 60.0,
+            "names": [], "health": None, "hold": 3.0, "connect_timeout": 2.0, "read_timeout": 60.0, "send_timeout": 60.0,
+            "tries": 0, "keepalive": 32, "keepalive_timeout": 60.0,
         }  # fmt: skip
         self.plan.update(upstream)  # type: ignore[typeddict-item]
         self.upstream = Upstream(self.plan, self.board, 0)
