@@ -40,8 +40,8 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Measure, print, save. Exit status 0; 1 when something failed, 2 when it cannot begin, 130 when interrupted."""
     chosen = options()
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     process.adopt_orphans()

@@ -1,9 +1,8 @@
-"""The two servers behind, the same for every proxy: nginx answering from memory, on two ports."""
+"""The two servers behind, the same for every proxy: nginx on two ports, answering from memory or the page cache."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from .process import Tree
@@ -41,7 +40,7 @@ http {{
         etag off;
         location = / {{ return 200 "alive"; }}
         location = {small} {{ default_type application/json; return 200 '{answer}'; }}
-        location / {{ root {files}; }}
+        location / {{ root {folder}; }}
     }}
 }}
 """
@@ -52,11 +51,8 @@ class Backend:
 
     def __init__(self, folder: Path, core: int) -> None:
         self.ports = (free_port(), free_port())
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self._files = tempfile.TemporaryDirectory(prefix="gapura-bench-", dir=memory)
-        os.chmod(self._files.name, 0o755)
         for path in (MIDDLE, LARGE):
-            Path(self._files.name + path).write_bytes(os.urandom(SIZES[path]))
+            (folder / path.strip("/")).write_bytes(os.urandom(SIZES[path]))
         file = folder / "backend.conf"
         file.write_text(
             _CONFIGURATION.format(
@@ -64,7 +60,6 @@ class Backend:
                 folder=folder,
                 first=self.ports[0],
                 second=self.ports[1],
-                files=self._files.name,
                 small=SMALL,
                 answer='{"film": "%s"}' % ("x" * (SIZES[SMALL] - len('{"film": ""}'))),
             )
@@ -73,9 +68,9 @@ class Backend:
         try:
             wait_until_answering(self.ports[1], "127.0.0.1", self.tree)
         except BaseException:
-            self.stop()
+            self.tree.stop()
             raise
 
     def stop(self) -> None:
+        """End it."""
         self.tree.stop()
-        self._files.cleanup()

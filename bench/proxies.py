@@ -93,8 +93,8 @@ http {{
             proxy_set_header X-Forwarded-Host $http_host;
             proxy_set_header X-Request-Id $request_id;
             proxy_buffer_size 16k;
-            proxy_buffers 16 64k;
-            proxy_busy_buffers_size 256k;
+            proxy_buffers 16 16k;
+            proxy_busy_buffers_size 64k;
             proxy_max_temp_file_size 0;
         }}
     }}
@@ -133,6 +133,7 @@ defaults
     timeout http-keep-alive 75s
     option http-keep-alive
     option dontlognull
+    option splice-auto
     http-reuse always
 frontend site
     bind 127.0.0.1:{port} backlog 4096

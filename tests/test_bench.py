@@ -233,6 +233,30 @@ def test_a_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch) ->
         programs.install(["haproxy", "wrk"])
 
 
+@pytest.mark.parametrize("before", [None, b"#!/bin/sh\nexit 0\n"])
+def test_services_stay_down_while_packages_are_installed(
+    before: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy-rc.d"
+    if before is not None:
+        policy.write_bytes(before)
+    seen = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        seen.append((command[1], subprocess.call([policy])))
+        return subprocess.CompletedProcess(command, 0 if command[1] == "update" else 100)
+
+    monkeypatch.setattr(programs, "_POLICY", policy)
+    monkeypatch.setattr(programs, "_PATH", "/nonexistent")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("shutil.which", lambda program, path=None: None if path else f"/usr/bin/{program}")
+    monkeypatch.setattr(programs.subprocess, "run", run)
+    with pytest.raises(programs.Missing, match=r"apt-get install .* failed; the benchmark needs wrk"):
+        programs.install(["wrk"])
+    assert seen == [("update", 101), ("install", 101)]
+    assert (policy.read_bytes() if policy.exists() else None) == before
+
+
 def test_one_core_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {3})
     with pytest.raises(ValueError, match="two cores"):
