@@ -250,7 +250,7 @@ def test_services_stay_down_while_packages_are_installed(
     monkeypatch.setattr(programs, "_PATH", "/nonexistent")
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda program, path=None: None if path else f"/usr/bin/{program}")
-    monkeypatch.setattr(programs.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     with pytest.raises(programs.Missing, match=r"apt-get install .* failed; the benchmark needs wrk"):
         programs.install(["wrk"])
     assert seen == [("update", 101), ("install", 101)]
