@@ -1,0 +1,172 @@
+"""The one door by which a configuration enters: start, reload, scale and DNS all come through here, one after the other.
+
+Bind new listeners, give slots, have everybody *prepare*, then *commit*; start, roll or stop what changed; close old listeners and
+free old slots. Any error before the commit leaves the running generation as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+
+from gapura.board import H_GENERATION, Board
+from gapura.config.change import diff, sentences
+from gapura.config.plan import Plan, expand
+from gapura.errors import CommandError
+from gapura.ipc import Message
+from gapura.master.children import Children
+from gapura.master.fleet import Fleet
+from gapura.master.loop import Loop, Steps, Task, until
+from gapura.master.slots import Slots
+from gapura.master.sockets import Sockets, key
+
+log = logging.getLogger(__name__)
+Loading = Callable[[], Steps[Plan]]
+
+
+class Door:
+    """What is running, and the way to change it. `loading` makes a plan out of the user's file."""
+
+    def __init__(
+        self, loop: Loop, board: Board, sockets: Sockets, slots: Slots, children: Children, fleet: Fleet, loading: Loading
+    ) -> None:
+        self.loop = loop
+        self.board = board
+        self.sockets = sockets
+        self.slots = slots
+        self.children = children
+        self.fleet = fleet
+        self.loading = loading
+        self.plan: Plan | None = None
+        self.generation = 0
+        self.scaled: dict[str, tuple[int, int]] = {}
+        self.operations: list[Task] = []
+        self.changed: Callable[[], None] = lambda: None
+        self._queue: list[Task] = []
+
+    @property
+    def running(self) -> Plan:
+        """The committed plan. Raises `CommandError` before the first one."""
+        if self.plan is None:
+            raise CommandError("Gapura is still starting", "Try again in a moment.")
+        return self.plan
+
+    def remember(self, generation: object, scaled: object) -> None:
+        """Go on where an earlier master stopped: its generation, and what `gapura scale` had said."""
+        before = generation if isinstance(generation, int) else 0
+        self.generation = max(before, self.board.cells[H_GENERATION])
+        if isinstance(scaled, dict):
+            self.scaled = {name: (int(pair[0]), int(pair[1])) for name, pair in scaled.items() if _is_pair(pair)}
+
+    def scale_again(self, plan: Plan) -> Plan:
+        """Keep what `gapura scale` said, unless the file now says something else than it did then."""
+        for app, (written, instances) in list(self.scaled.items()):
+            if app in plan["apps"] and plan["apps"][app]["instances"] == written:
+                plan = with_instances(plan, app, instances)
+            else:
+                del self.scaled[app]
+        return plan
+
+    def enter(self, name: str, steps: Steps[list[str]], then: Callable[[Task], None]) -> Task:
+        """Run a change after those that came before it. The task's result: what changed, in sentences."""
+        before = [task for task in self._queue if not task.done]
+
+        def in_turn() -> Steps[list[str]]:
+            yield from until(lambda: all(task.done for task in before), math.inf)
+            return (yield from steps)
+
+        task = self.loop.start(name, in_turn(), then)
+        self._queue = [*before, task]
+        return task
+
+    def reload(self) -> Steps[list[str]]:
+        """Load the file again and apply it. Raises `ConfigError`, `CommandError`; the running generation stays then."""
+        plan = yield from self.loading()
+        return (yield from self.apply(self.scale_again(plan)))
+
+    def scale(self, app: str, instances: int) -> Steps[list[str]]:
+        """Run an app in another number of instances, until the file's own number changes."""
+        plan = self.running
+        if app not in plan["apps"]:
+            self.fleet.pick(app, None)
+        if instances < 1:
+            raise CommandError("an app has at least one instance", f"`gapura stop {app}` stops it.")
+        written = self.scaled.get(app, (plan["apps"][app]["instances"], 0))[0]
+        said = yield from self.apply(with_instances(plan, app, instances))
+        self.scaled[app] = (written, instances)
+        if written == instances:
+            del self.scaled[app]
+        self.changed()
+        return said
+
+    def resolve(self, message: Message) -> Steps[list[str]]:
+        """A DNS name has other addresses: a new generation with them."""
+        plan = self.running
+        try:
+            name, host, port = str(message["upstream"]), str(message["host"]), int(message["port"])
+            upstream = plan["upstreams"][name]
+            servers = expand(upstream, host, port, [str(item) for item in message["addresses"]])
+        except (KeyError, TypeError, ValueError, StopIteration):
+            return []  # the name left the configuration while it was being resolved
+        if [server["id"] for server in servers] == [server["id"] for server in upstream["servers"]]:
+            return []
+        upstream = {**upstream, "servers": servers}
+        return (yield from self.apply({**plan, "upstreams": {**plan["upstreams"], name: upstream}}))
+
+    def apply(self, plan: Plan) -> Steps[list[str]]:
+        """The transaction: prepare everywhere, commit, then let the rest follow."""
+        edge = plan["edge"]
+        said = sentences(diff(self.plan, plan)) if self.plan else []
+        generation = self.generation + 1
+        self.sockets.bind(edge["http"], edge["workers"], plan["file"])
+        fresh: list[int] = []
+        try:
+            fresh = self.slots.give(plan, time.monotonic_ns())
+            failure = yield from self.children.prepare(generation, plan)
+            if failure:
+                raise CommandError("the new configuration was not taken up", failure)
+        except BaseException:
+            self.children.abort(generation)
+            self.slots.give_back(fresh)
+            self.sockets.abort()
+            raise
+        self.sockets.open(edge["backlog"])
+        self.plan, self.generation = plan, generation
+        yield from self.children.commit(generation, plan)
+        self._follow(plan)
+        return said
+
+    def _follow(self, plan: Plan) -> None:
+        """What is done after a commit: apps, old listeners, old slots, orphans."""
+        self.operations = self.fleet.settle(plan)
+        wanted = {key(listen) for listen in plan["edge"]["http"]}
+        gone = [address for address in self.sockets.addresses if address not in wanted]
+        self.children.unlisten(gone)
+        self.sockets.close(gone)
+        self.slots.settle(plan, time.monotonic_ns())
+        self.children.forsake()
+        self.changed()
+
+
+def with_instances(plan: Plan, app: str, instances: int) -> Plan:
+    """The same plan with another number of instances of an app."""
+    upstream = plan["upstreams"][app]
+    template = upstream["servers"][0]
+    servers = list(upstream["servers"][:instances])
+    for index in range(len(servers), instances):
+        server = template.copy()
+        server.update({"id": f"{app}:{index}", "slots": []})
+        servers.append(server)
+    changed = plan["apps"][app].copy()
+    changed["instances"] = instances
+    return {
+        **plan,
+        "apps": {**plan["apps"], app: changed},
+        "upstreams": {**plan["upstreams"], app: {**upstream, "servers": servers}},
+    }
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(number, int) for number in value)

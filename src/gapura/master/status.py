@@ -1,0 +1,149 @@
+"""The document of `gapura status --json`, and the sentences that `gapura up` prints."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from gapura import __version__, board
+from gapura.balance import facts
+from gapura.board import Board
+from gapura.config.plan import AppPlan, Plan, ServerPlan, UpstreamPlan, address, join_address
+from gapura.master.children import Children
+from gapura.master.fleet import Fleet
+from gapura.master.instance import Instance
+from gapura.master.reload import Door
+from gapura.procs import tree
+from gapura.procs.lifecycle import BACKOFF, READY, STARTING
+
+Document = dict[str, Any]
+ROUTE = ("name", "kind", "path", "action", "upstream", "folder", "status", "location")
+"""Fields of a route that people ask for."""
+
+
+def document(door: Door) -> Document:
+    """Everything that people and scripts ask for; times are seconds, memory is that of whole trees."""
+    plan = door.running
+    control = door.children.control
+    processes = tree.Processes()
+    return {
+        "version": __version__,
+        "generation": door.generation,
+        "file": plan["file"],
+        "listeners": [{"address": join_address(*listener)} for listener in door.sockets.addresses],
+        "master": {"pid": os.getpid()},
+        "control": {"pid": control.pid if control else None},
+        "workers": workers(door.children),
+        "sites": [
+            {"hosts": site["hosts"], "routes": [{name: route.get(name) for name in ROUTE} for route in site["routes"]]}
+            for site in plan["sites"]
+        ],
+        "apps": [app(door.fleet, plan["apps"][name], processes) for name in plan["apps"]],
+        "upstreams": [upstream(door.board, item) for item in plan["upstreams"].values()],
+    }
+
+
+def workers(children: Children) -> list[Document]:
+    """The workers that serve, each with the generation of its snapshot and its open client connections."""
+    cells = children.board.cells
+    rows = [(child, children.board.process(child.row)) for child in children.workers]
+    return [
+        {"pid": child.pid, "generation": cells[row + board.P_GENERATION], "connections": cells[row + board.P_CONNECTIONS]}
+        for child, row in rows
+    ]
+
+
+def app(fleet: Fleet, plan: AppPlan, processes: tree.Processes) -> Document:
+    """An app: its state is "ready" when one instance is, else that of the most hopeful one."""
+    group = [instance(item, processes) for item in fleet.apps.get(plan["name"], [])]
+    states = [item["state"] for item in group]
+    order = (READY, STARTING, BACKOFF, "stopping", "crashed", "stopped")
+    state = next((state for state in order if state in states), "stopped")
+    return {"name": plan["name"], "state": state, "command": plan["command"], "instances": group}
+
+
+def instance(item: Instance, processes: tree.Processes | None = None) -> Document:
+    """An instance, with why it ended last, its last lines and when it is started again."""
+    run, lifecycle, now = item.run, item.lifecycle, time.monotonic()
+    members = processes.members(run.pid, run.mark, run.started) if run and processes else []
+    cause = item.cause.text if item.cause else ""
+    if not cause and run is not None and not run.ready:
+        cause = run.trouble
+    return {
+        "index": item.index,
+        "pid": run.pid if run else None,
+        "address": join_address(item.app["host"], run.port) if run else None,
+        "state": lifecycle.state,
+        "restarts": lifecycle.restarts,
+        "memory_bytes": processes.memory(members) if processes else 0,
+        "uptime_seconds": max(0.0, now - run.launched_at) if run else 0.0,
+        "since_seconds": max(0.0, now - lifecycle.since) if lifecycle.since else 0.0,
+        "returns_seconds": max(0.0, lifecycle.returns_at - now) if lifecycle.state == BACKOFF else None,
+        "looping": lifecycle.looping(now),
+        "cause": cause,
+        "hint": item.cause.hint if item.cause else "",
+        "tail": item.last_lines,
+        "log": os.path.join(item.ground.logs, f"{item.app['name']}-{item.index}.log"),
+    }
+
+
+def upstream(shared: Board, plan: UpstreamPlan) -> Document:
+    """An upstream with its servers as the board knows them."""
+    return {
+        "name": plan["name"],
+        "policy": plan["policy"],
+        "app": plan["app"],
+        "servers": [server(shared, plan, item) for item in plan["servers"]],
+        "names": [join_address(name["host"], name["port"]) for name in plan["names"]],
+    }
+
+
+def server(shared: Board, plan: UpstreamPlan, item: ServerPlan) -> Document:
+    """A server: one of up, down, benched, unhealthy, draining, disabled; what it does and did."""
+    now = time.monotonic_ns()
+    counters = facts.counters(shared, item)
+    return {
+        "id": item["id"],
+        "address": current_address(shared, plan, item),
+        "weight": item["weight"],
+        "backup": item["backup"],
+        "state": facts.server_state(shared, item, now),
+        "condition": facts.condition(shared, item, now),
+        "active": counters.active,
+        "requests": counters.requests,
+        "fails": counters.fails,
+    }
+
+
+def current_address(shared: Board, plan: UpstreamPlan, item: ServerPlan) -> str:
+    """Where a server is reached: an instance's port stands on the board, "" while it has none."""
+    if not plan["app"]:
+        return address(item)
+    slot, _ = facts.best_slot(shared, item, time.monotonic_ns())
+    port = shared.cells[slot + board.PORT]
+    return join_address(item["host"], port) if port else ""
+
+
+def greeting(plan: Plan, listening: list[tuple[str, int]]) -> list[str]:
+    """What `gapura up` says when it serves: each site with what is behind it, where the logs are, how to stop."""
+    ports = sorted({port for _, port in listening}, key=lambda port: (port != 80, port))
+    port = "" if not ports or ports[0] == 80 else f":{ports[0]}"
+    lines = []
+    for site in plan["sites"]:
+        behind = ", ".join(dict.fromkeys(_behind(plan, dict(route)) for route in site["routes"]))
+        lines += [f"http://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
+    if not lines:
+        lines.append(f"listening on {', '.join(join_address(*listener) for listener in listening)}")
+    return [*lines, f"logs: {plan['paths']['logs']}  ·  what goes on: gapura status  ·  stop: gapura down (or Ctrl-C)"]
+
+
+def _behind(plan: Plan, route: Document) -> str:
+    action = route["action"]
+    if action == "proxy":
+        name = route["upstream"]
+        if name not in plan["apps"]:
+            return str(name)
+        number = plan["apps"][name]["instances"]
+        return f"{name} ({number} {'copy' if number == 1 else 'copies'})"
+    return {"files": f"files in {route['folder']}", "redirect": f"redirect to {route['location']}"}.get(action, str(action))
