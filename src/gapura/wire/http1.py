@@ -69,6 +69,16 @@ class RequestReader:
         """True when bytes of a further request are in the buffer."""
         return bool(self._buffer)
 
+    @property
+    def buffered(self) -> int:
+        """Bytes kept."""
+        return len(self._buffer)
+
+    def rest(self) -> bytes:
+        """Bytes that followed a request which became a tunnel."""
+        data, self._buffer = self._buffer, b""
+        return data
+
     def feed(self, data: bytes) -> None:
         """Take what arrived. Raises ClientError; the reader is then BROKEN for good."""
         try:
@@ -198,6 +208,11 @@ class ResponseReader:
         self.head = None
         self._interim = 0
         self._chunks = None
+
+    @property
+    def answering(self) -> bool:
+        """Part of the response has arrived."""
+        return self.state != HEAD or bool(self._buffer) or self._interim > 0
 
     @property
     def reusable(self) -> bool:

@@ -1,0 +1,410 @@
+"""A client's HTTP/1 connection: requests in, answers out in the same order, never more in memory than the peer takes."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import socket
+import struct
+import termios
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, cast
+
+from gapura.edge import pages
+from gapura.edge.exchange import Exchange
+from gapura.errors import ClientError
+from gapura.wire.body import chunk, last_chunk
+from gapura.wire.http1 import BODY, BROKEN, DONE, HEAD, RequestReader
+from gapura.wire.request import RequestHead
+
+if TYPE_CHECKING:
+    from gapura.edge.worker import Worker
+
+HIGH_WATER: Final = 64 << 10
+"""Bytes waiting for a slow client before the server's side is paused."""
+DISCARD: Final = 64 << 10
+"""Bytes of an unwanted request body that are read to keep the connection; a longer one closes it."""
+LINGER: Final = 2_000_000_000
+"""After an answer that closes the connection while the client still sends: read on for so long (ns), or the answer could be lost to
+a reset."""
+MINIMUM_RATE: Final = 200
+"""Bytes/s that a request body must make on average once the body timeout has passed."""
+
+IDLE, READING, RECEIVING, WORKING, SENDING, LINGERING = range(6)
+"""What the connection's deadline is about: next request, head, body, nothing, a slow reader, closing."""
+
+
+class Downstream(asyncio.Protocol):
+    """One client connection. It is the sink of one exchange after another."""
+
+    __slots__ = (
+        "worker", "transport", "client", "peer", "scheme", "reader",
+        "exchange", "phase", "deadline", "requests", "since", "outstanding",
+        "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
+        "body_paused", "write_paused", "half_closed", "continue_due", "lost",
+    )  # fmt: skip
+
+    scheme: bytes
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.scheme = b"http"
+        self.exchange: Exchange | None = None
+        self.requests = 0
+        self.pending = b""
+        self.chunked = False
+        self.bodyless = False
+        self.open_ended = False
+        self.closing = False
+        self.keep_alive = True
+        self.discarded = 0
+        self.advancing = False
+        self.body_paused = False
+        self.write_paused = False
+        self.half_closed = False
+        self.continue_due = False
+        self.lost = False
+        self.outstanding = 0
+
+    # -- asyncio --------------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        worker = self.worker
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER)
+        peer = transport.get_extra_info("peername")
+        self.peer: str = peer[0].removeprefix("::ffff:") if peer else "unix:"
+        self.client = self.peer.encode()
+        limits = worker.limits
+        self.reader = RequestReader(self, limits["head"], limits["headers"], limits["target"])
+        self.since = monotonic_ns()
+        self.phase = READING
+        self.deadline = self.since + worker.head_ns
+        if not worker.admit(self):
+            self._refuse_connection()
+
+    def data_received(self, data: bytes) -> None:
+        reader = self.reader
+        phase = self.phase
+        if phase == IDLE:
+            self.since = monotonic_ns()
+            self.phase = READING
+            self.deadline = self.since + self.worker.head_ns
+        elif phase == RECEIVING:
+            self.deadline = monotonic_ns() + self.worker.body_ns
+        elif phase == LINGERING:
+            return
+        try:
+            reader.feed(data)
+        except ClientError as error:
+            self._client_error(error)
+        if self.exchange is None and not self.advancing:
+            self._advance()
+        elif reader.state == DONE and reader.buffered > HIGH_WATER:
+            self._pause_reading()  # pipelined requests wait in the kernel, not here
+
+    def eof_received(self) -> bool:
+        """The client has sent all it will. A whole request still gets its answer."""
+        self.half_closed = True
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if self.reader.state == BODY:
+            self._client_error(ClientError(400, "The request body ended too early."))
+            return True
+        self.keep_alive = False
+        return not (exchange.started and self.chunked)  # an open-ended answer to somebody who left would never end
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self.worker.forget(self)
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.on_client_gone()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        self.phase = SENDING
+        self.deadline = monotonic_ns() + self.worker.send_ns
+        self.outstanding = 0
+        exchange = self.exchange
+        if exchange is not None and exchange.handler is not None:
+            exchange.handler.pause()
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self.phase == SENDING:
+            self.phase = WORKING
+            self.deadline = 0
+        exchange = self.exchange
+        if exchange is not None:
+            if exchange.handler is not None:
+                exchange.handler.resume()
+        elif not self.advancing:
+            self._advance()
+
+    # -- the reader's sink ----------------------------------------------------------------------------------------------
+
+    def on_request(self, head: RequestHead) -> None:
+        worker = self.worker
+        self.requests += 1
+        self.keep_alive = head.keep_alive and not worker.draining
+        self.discarded = 0
+        self.exchange = exchange = Exchange(worker, self, worker.snapshot, head, self.since)
+        if head.length:
+            self.phase = RECEIVING
+            self.since = monotonic_ns()
+            self.deadline = self.since + worker.body_ns
+            self.continue_due = head.expect_continue
+        else:
+            self.phase = WORKING
+            self.deadline = 0
+        if worker.trust.networks:
+            exchange.client = worker.trust.client(head, self.peer)
+        exchange.begin()
+
+    def on_body(self, data: bytes) -> None:
+        exchange = self.exchange
+        if exchange is not None:
+            exchange.on_body(data)
+            return
+        self.discarded += len(data)
+        if self.discarded > DISCARD:
+            self._linger()
+
+    def on_body_end(self) -> None:
+        if self.phase == RECEIVING:
+            self.phase = WORKING
+            self.deadline = 0
+        if self.exchange is not None:
+            self.exchange.on_body_end()
+
+    def _client_error(self, error: ClientError) -> None:
+        """The request is at fault: answer once if that is still possible, then close."""
+        self.keep_alive = False
+        exchange = self.exchange
+        if exchange is None:
+            if self.lost or self.closing:
+                return
+            head = RequestHead(b"-", b"-", 1)
+            self.requests += 1
+            self.exchange = exchange = Exchange(self.worker, self, self.worker.snapshot, head, self.since)
+        exchange.refuse(error.status, error.reason)
+
+    # -- the exchange's sink --------------------------------------------------------------------------------------------
+
+    def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
+        exchange = cast(Exchange, self.exchange)
+        head = exchange.head
+        state = self.reader.state
+        if state != DONE and head.length:
+            # an unread body: the connection is only kept when what follows is sure to come and to be short
+            short = 0 < head.length <= DISCARD and not self.continue_due
+            if state == BROKEN or (exchange.handler is None and not short):
+                self.keep_alive = False
+        self.bodyless = bodyless
+        self.chunked = False
+        self.open_ended = False
+        if length >= 0:
+            lines.append(b"Content-Length: %d" % length)
+        elif not bodyless:
+            if head.minor:
+                lines.append(b"Transfer-Encoding: chunked")
+                self.chunked = True
+            else:
+                self.open_ended = True
+                self.keep_alive = False
+        if not self.keep_alive:
+            lines.append(b"Connection: close")
+        elif not head.minor:
+            lines.append(b"Connection: keep-alive")
+        self.pending = b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status_line, b"\r\n".join(lines))
+
+    def interim(self, status_line: bytes, lines: list[bytes]) -> None:
+        if self.exchange is not None and self.exchange.head.minor and not self.lost:
+            self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n" % (status_line, b"".join(line + b"\r\n" for line in lines)))
+
+    def data(self, data: bytes) -> None:
+        if self.lost or self.bodyless:
+            return
+        if self.chunked:
+            data = chunk(data)
+        if self.pending:
+            data = self.pending + data
+            self.pending = b""
+        self.transport.write(data)
+
+    def flush(self) -> None:
+        if self.pending and not self.lost:
+            self.transport.write(self.pending)
+            self.pending = b""
+
+    def end(self, trailers: list[bytes]) -> None:
+        exchange = cast(Exchange, self.exchange)
+        if not self.lost:
+            tail = self.pending
+            self.pending = b""
+            if self.chunked:
+                tail += last_chunk(trailers)
+            if tail:
+                self.transport.write(tail)
+        self.exchange = None
+        exchange.handler = None
+        exchange.finish()
+        if self.lost:
+            return
+        if self.reader.state == BROKEN or not self.keep_alive or self.half_closed:
+            self._linger()
+            return
+        self.phase = RECEIVING if self.reader.state == BODY else IDLE
+        self.deadline = exchange.ended_at + (self.worker.body_ns if self.phase == RECEIVING else self.worker.idle_ns)
+        if self.body_paused:
+            self.resume_body()
+        if not self.advancing:
+            self._advance()
+
+    def abort(self) -> None:
+        """Break off: the client sees a short body or a reset, never an answer that looks whole."""
+        exchange, self.exchange = self.exchange, None
+        if not self.lost:
+            if self.open_ended:
+                self._reset()
+            else:
+                self.flush()
+                self.transport.close()
+            self.closing = True
+        if exchange is not None:
+            exchange.finish()
+
+    def pause_body(self) -> None:
+        if not self.body_paused:
+            self._pause_reading()
+            self.deadline = 0
+
+    def _pause_reading(self) -> None:
+        if not self.body_paused and not self.lost and not self.closing:
+            self.body_paused = True
+            self.transport.pause_reading()
+
+    def resume_body(self) -> None:
+        if self.body_paused and not self.lost:
+            self.body_paused = False
+            self.transport.resume_reading()
+            if self.phase == RECEIVING:
+                self.deadline = monotonic_ns() + self.worker.body_ns
+
+    def want_body(self) -> None:
+        if self.continue_due:
+            self.continue_due = False
+            if self.reader.state == BODY and not self.lost:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def become_tunnel(self, head: bytes) -> tuple[asyncio.Transport, bytes]:
+        """Answer 101 and hand the connection over, with the bytes that came too early. It stays counted until the tunnel ends."""
+        self.phase = WORKING
+        self.deadline = 0
+        self.transport.write(head)
+        if self.body_paused:
+            self.transport.resume_reading()
+        return self.transport, self.reader.rest()
+
+    # -- between requests -----------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Go on with pipelined requests, one after the other and without recursion."""
+        self.advancing = True
+        try:
+            reader = self.reader
+            while self.exchange is None and reader.state == DONE and not self.closing and not self.write_paused:
+                if reader.waiting:
+                    self.since = monotonic_ns()
+                    reader.next_request()
+                    if self.exchange is None and reader.state == HEAD:
+                        self.phase = READING
+                        self.deadline = self.since + self.worker.head_ns
+                else:
+                    reader.next_request()
+            if self.exchange is None and self.body_paused and not self.closing:
+                self.resume_body()
+        except ClientError as error:
+            self._client_error(error)
+        finally:
+            self.advancing = False
+
+    def _linger(self) -> None:
+        """Close after an answer. When the client may still be sending, half-close and read on for a moment (RFC 9112 §9.6)."""
+        if self.lost or self.closing:
+            return
+        self.closing = True
+        if self.half_closed or (self.reader.state == DONE and not self.reader.waiting):
+            self.transport.close()
+            return
+        self.phase = LINGERING
+        self.deadline = monotonic_ns() + LINGER
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.body_paused:
+            self.body_paused = False
+            self.transport.resume_reading()
+
+    def _reset(self) -> None:
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def _refuse_connection(self) -> None:
+        body, lines = pages.render(503, None, "Too many connections are open. Try again in a moment.")
+        head = b"\r\n".join([b"HTTP/1.1 503 Service Unavailable", *lines, b"Content-Length: %d" % len(body), b"Connection: close"])
+        self.transport.write(head + b"\r\n\r\n" + body)
+        self.closing = True
+        self.transport.close()
+
+    # -- deadlines ------------------------------------------------------------------------------------------------------
+
+    def expire(self, now: int) -> None:
+        """The deadline has passed (called by the worker's sweep)."""
+        phase = self.phase
+        if phase == LINGERING:
+            self.transport.abort()
+        elif phase == SENDING:
+            self._expire_sending(now)
+        elif phase == IDLE:
+            self.closing = True
+            self.transport.close()
+        elif phase == READING:
+            if self.requests == 0 and not self.reader.started:
+                self.closing = True
+                self.transport.close()
+            else:
+                self._client_error(ClientError(408, "The request head did not arrive in time."))
+        elif phase == RECEIVING:
+            if self.exchange is None:
+                self._linger()
+            else:
+                self._client_error(ClientError(408, "The request body did not arrive in time."))
+
+    def _expire_sending(self, now: int) -> None:
+        """Close a client that takes nothing; one that takes little is left alone."""
+        outstanding = self.transport.get_write_buffer_size()
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            outstanding += struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+        if not self.outstanding or outstanding < self.outstanding:
+            self.outstanding = outstanding
+            self.deadline = now + self.worker.send_ns
+            return
+        self.transport.abort()
+
+    def too_slow(self, now: int) -> bool:
+        """A request body that trickles in below the minimum rate."""
+        exchange = self.exchange
+        if self.phase != RECEIVING or exchange is None or self.body_paused:
+            return False
+        seconds = (now - self.since) / 1e9
+        return seconds > 2 * self.worker.body_ns / 1e9 and exchange.body_seen < seconds * MINIMUM_RATE
+
+    def drain(self) -> None:
+        """The worker ends: announce it with the next answer."""
+        if self.exchange is not None and not self.exchange.started:
+            self.keep_alive = False

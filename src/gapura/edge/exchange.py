@@ -1,0 +1,241 @@
+"""One request and its response. An exchange belongs to a stream, not to a connection: HTTP/1 today, other protocols later.
+
+Three seams meet here. The *sink* is the client's side: it takes the response (`start`, `data`, `end`, `abort`) and can be told to
+pause the request body. The *handler* is what answers: it gets the body and is paused when the client is slow. *Steps* choose the
+handler: each route has a list of them, run in order.
+"""
+
+from __future__ import annotations
+
+import re
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gapura.edge import pages
+from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, Route, Site
+from gapura.errors import ClientError
+from gapura.wire.request import CHUNKED, RequestHead
+
+if TYPE_CHECKING:
+    from gapura.edge.snapshot import Snapshot
+    from gapura.edge.worker import Worker
+
+UNKNOWN: Final = -1
+"""Length of a body that ends when it ends."""
+CLIENT_GONE: Final = 499
+"""Status in the access log when the client left before the answer (nginx's number)."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:=+/-]{1,128}\Z")
+
+
+class Sink(Protocol):
+    """The client's side of an exchange."""
+
+    client: bytes
+    peer: str
+    scheme: bytes
+
+    def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
+        """Begin the final answer. `length` in bytes or UNKNOWN; `bodyless`: no body follows whatever `length` announces."""
+
+    def interim(self, status_line: bytes, lines: list[bytes]) -> None:
+        """Pass a 1xx answer."""
+
+    def data(self, data: bytes) -> None: ...
+    def flush(self) -> None:
+        """Send the head now, although no data has come yet."""
+
+    def end(self, trailers: list[bytes]) -> None: ...
+    def abort(self) -> None:
+        """Break off so that the client can tell."""
+
+    def pause_body(self) -> None: ...
+    def resume_body(self) -> None: ...
+    def want_body(self) -> None:
+        """The body will be read: answer `Expect: 100-continue` if the client asked."""
+
+
+class Handler(Protocol):
+    """What answers an exchange."""
+
+    def body(self, data: bytes) -> None: ...
+    def body_end(self) -> None: ...
+    def pause(self) -> None:
+        """The client reads slowly: stop producing."""
+
+    def resume(self) -> None: ...
+    def cancel(self) -> None:
+        """The client is gone or at fault: let go of everything, answer nothing."""
+
+
+class Exchange:
+    """A request head, the way it takes, and what is noted of it for the log. Times are CLOCK_MONOTONIC in ns."""
+
+    __slots__ = (
+        "worker", "sink", "snapshot", "head", "client", "peer", "scheme", "host_name",
+        "site", "route", "handler", "step", "reroutes", "body_limit", "body_seen",
+        "status", "sent", "tries", "upstream_name", "server_id", "server_address", "request_id",
+        "started_at", "claimed_at", "answered_at", "ended_at", "started", "rest",
+    )  # fmt: skip
+
+    head: RequestHead
+    client: bytes  # the client's address, behind trusted proxies too
+    peer: str  # who is connected
+    scheme: bytes
+    host_name: bytes  # of the Host header, lower case, without port
+    status: int
+    sent: int  # body bytes passed to the client's connection
+    tries: int  # servers claimed
+    upstream_name: bytes
+    server_id: bytes
+    server_address: bytes
+    request_id: bytes
+    started_at: int  # first byte of the head
+    claimed_at: int  # last claim of a server
+    answered_at: int  # its response head
+    ended_at: int
+    rest: bytes  # what follows the matched prefix
+
+    def __init__(self, worker: Worker, sink: Sink, snapshot: Snapshot, head: RequestHead, started_at: int) -> None:
+        self.worker = worker
+        self.sink = sink
+        self.snapshot = snapshot
+        self.head = head
+        self.client = sink.client
+        self.peer = sink.peer
+        self.scheme = sink.scheme
+        self.host_name = b""
+        self.site: Site | None = None
+        self.route: Route | None = None
+        self.handler: Handler | None = None
+        self.step = 0
+        self.reroutes = 0
+        self.body_limit = 0
+        self.body_seen = 0
+        self.status = 0
+        self.sent = 0
+        self.tries = 0
+        self.upstream_name = b""
+        self.server_id = b""
+        self.server_address = b""
+        given = head.request_id
+        self.request_id = given if given and _REQUEST_ID.match(given) else worker.new_request_id()
+        self.started_at = started_at
+        self.claimed_at = 0
+        self.answered_at = 0
+        self.ended_at = 0
+        self.started = False
+        self.rest = b""
+
+    def begin(self) -> None:
+        """Find the route and run its steps."""
+        head = self.head
+        try:
+            self.host_name, site = self.snapshot.router.site(head.host)
+            if site is None:
+                raise ClientError(421, f"The name {self.host_name.decode('latin-1') or '(none)'} is not configured here.")
+            self.site = site
+            if head.path == b"*":
+                self.reply(204, [b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"], b"")
+                return
+            self._match(site)
+        except ClientError as error:
+            self.refuse(error.status, error.reason)
+
+    def _match(self, site: Site) -> None:
+        route = site.route(self.head.path)
+        if route is None:
+            raise ClientError(404, "There is no page at this address.")
+        self.route = route
+        self.body_limit = limit = route.body_limit
+        if limit and self.head.length > limit:
+            raise ClientError(413, f"The request body is larger than the {limit} bytes allowed here.")
+        self.step = 0
+        self.run()
+
+    def run(self) -> None:
+        """Run the steps from where they stopped; a step that paused calls this to go on. Raises ClientError."""
+        route = self.route
+        if route is None:
+            return
+        steps = route.steps
+        while self.step < len(steps):
+            step = steps[self.step]
+            self.step += 1
+            outcome = step(self)
+            if outcome == NEXT:
+                continue
+            if outcome == REROUTE and self.site is not None:
+                self.reroutes += 1
+                if self.reroutes > MAX_REROUTES:
+                    raise ClientError(500, "The routes of this site send the request in circles.")
+                self._match(self.site)
+            return
+
+    # -- from the client ------------------------------------------------------------------------------------------------
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the request body. Raises ClientError 413 when it grows too large."""
+        self.body_seen += len(data)
+        if self.body_limit and self.body_seen > self.body_limit:
+            raise ClientError(413, f"The request body is larger than the {self.body_limit} bytes allowed here.")
+        if self.handler is not None:
+            self.handler.body(data)
+
+    def on_body_end(self) -> None:
+        if self.handler is not None:
+            self.handler.body_end()
+
+    def on_client_gone(self) -> None:
+        """The client's connection is lost."""
+        if not self.status:
+            self.status = CLIENT_GONE
+        self.cancel()
+        self.finish()
+
+    def cancel(self) -> None:
+        """Let the handler go without an answer from it."""
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler.cancel()
+
+    # -- to the client --------------------------------------------------------------------------------------------------
+
+    def start(self, status: int, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
+        """Begin the final answer."""
+        self.status = status
+        self.started = True
+        self.sink.start(status_line, lines, length, bodyless)
+
+    def reply(self, status: int, lines: list[bytes], body: bytes) -> int:
+        """A whole answer at once."""
+        self.handler = None
+        lines.append(b"X-Request-Id: " + self.request_id)
+        bodyless = self.head.method == b"HEAD" or status in (204, 304)
+        self.start(status, b"%d %b" % (status, pages.REASONS.get(status, "Status").encode()), lines, len(body), bodyless)
+        if body and not bodyless:
+            self.sent = len(body)
+            self.sink.data(body)
+        self.sink.end([])
+        return ANSWERED
+
+    def refuse(self, status: int, reason: str, retry: bool = False, lines: list[bytes] | None = None) -> int:
+        """An error page; ends the exchange. After the answer began it can only be broken off."""
+        self.cancel()
+        if self.started:
+            self.sink.abort()
+            return ANSWERED
+        retry = retry and self.head.method in (b"GET", b"HEAD")
+        body, more = pages.render(status, self.head, reason, self.request_id.decode("latin-1"), retry)
+        return self.reply(status, [*more, *(lines or ())], body)
+
+    def finish(self) -> None:
+        """The exchange is over: note it. Called once by the sink."""
+        if not self.ended_at:
+            self.ended_at = monotonic_ns()
+            self.worker.journal(self)
+
+    @property
+    def has_body(self) -> bool:
+        """A request body follows the head."""
+        return self.head.length == CHUNKED or self.head.length > 0

@@ -1,0 +1,149 @@
+"""Pages that Gapura answers with itself: what happened, in English or Indonesian, as HTML for browsers and as text for tools.
+
+Each page is complete in one file, needs nothing else, and says what to do next.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from gapura.wire.headers import find
+from gapura.wire.request import RequestHead
+
+REASONS: Final = {
+    200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect",
+    308: "Permanent Redirect", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
+    421: "Misdirected Request", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+}  # fmt: skip
+
+_TITLES: Final = {
+    "en": {
+        404: "Nothing is here",
+        421: "No site of this name lives here",
+        502: "The application broke off its answer",
+        503: "The application is not answering right now",
+        504: "The application took too long",
+    },
+    "id": {
+        400: "Permintaan tidak dapat dibaca",
+        404: "Tidak ada apa-apa di sini",
+        413: "Kiriman terlalu besar",
+        421: "Tidak ada situs dengan nama ini di sini",
+        502: "Aplikasi memutus jawabannya",
+        503: "Aplikasi sedang tidak menjawab",
+        504: "Aplikasi terlalu lama menjawab",
+    },
+}
+
+_WORDS: Final = {
+    "en": {
+        "retry": "This page tries again by itself in {seconds} s.",
+        "id": "Request",
+        "since": "Since {seconds} s.",
+        "starting": "The application is starting.",
+        "backoff": "The application has ended unexpectedly and is being started again.",
+        "crashed": "The application keeps ending right after its start; it needs its operator.",
+        "stopped": "The application was stopped by its operator.",
+        "stopping": "The application is being stopped.",
+        "benched": "Its servers failed a moment ago and are being tried again.",
+        "unhealthy": "Its servers do not answer the health checks.",
+        "full": "All of its servers are busy.",
+        "disabled": "All of its servers were taken out by the operator.",
+        "draining": "All of its servers were taken out by the operator.",
+        "down": "All of its servers are marked as down.",
+        "refused": "Its servers refuse connections.",
+        "broken": "The server behind closed the connection before it answered.",
+        "invalid": "The server behind sent an answer that is not valid HTTP.",
+        "late": "The server behind did not answer in time.",
+        "unresolved": "The name of the server behind cannot be resolved.",
+        "queue": "Too many visitors are waiting already.",
+    },
+    "id": {
+        "retry": "Halaman ini mencoba lagi sendiri dalam {seconds} detik.",
+        "id": "Permintaan",
+        "since": "Sejak {seconds} detik yang lalu.",
+        "starting": "Aplikasi sedang dinyalakan.",
+        "backoff": "Aplikasi berhenti mendadak dan sedang dinyalakan lagi.",
+        "crashed": "Aplikasi selalu berhenti setelah dinyalakan; pengelolanya perlu memeriksa.",
+        "stopped": "Aplikasi dihentikan oleh pengelolanya.",
+        "stopping": "Aplikasi sedang dihentikan.",
+        "benched": "Server-servernya baru saja gagal dan sedang dicoba lagi.",
+        "unhealthy": "Server-servernya tidak menjawab pemeriksaan kesehatan.",
+        "full": "Semua servernya sedang sibuk.",
+        "disabled": "Semua servernya dikeluarkan oleh pengelola.",
+        "draining": "Semua servernya dikeluarkan oleh pengelola.",
+        "down": "Semua servernya ditandai mati.",
+        "refused": "Server-servernya menolak sambungan.",
+        "broken": "Server di belakang memutus sambungan sebelum menjawab.",
+        "invalid": "Server di belakang mengirim jawaban yang bukan HTTP yang sah.",
+        "late": "Server di belakang tidak menjawab pada waktunya.",
+        "unresolved": "Nama server di belakang tidak dapat ditemukan.",
+        "queue": "Sudah terlalu banyak pengunjung yang menunggu.",
+    },
+}
+
+_STYLE: Final = (
+    ":root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;max-width:36rem;margin:18vh auto 0;padding:0 1.5rem}"
+    "h1{font-size:1.5rem;line-height:1.3;margin:0 0 .75rem}p{margin:.4rem 0}.code{font-size:.8rem;letter-spacing:.06em;opacity:.7}"
+    "small{opacity:.7}code{font-size:.85em}"
+)
+
+_HTML: Final = (
+    '<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">{refresh}'
+    "<title>{title}</title><style>{style}</style></head><body><main>"
+    '<p class="code">{status}</p><h1>{title}</h1><p>{reason}</p>{wait}{foot}</main></body></html>\n'
+)
+
+RETRY_AFTER: Final = 2
+"""Seconds until a page that will get better is asked for again."""
+
+
+def language(head: RequestHead | None) -> str:
+    """ "id" when Accept-Language prefers Indonesian to English, else "en" (RFC 9110 §12.5.4, q-values respected)."""
+    accepted = find(head.lines, b"accept-language") if head else None
+    best, choice = 0.0, "en"
+    for position, item in enumerate((accepted or b"").split(b",")[:20]):
+        tag, _, parameter = item.strip().lower().partition(b";")
+        name = tag.partition(b"-")[0].strip()
+        if name not in (b"id", b"in", b"ms", b"en"):
+            continue
+        try:
+            quality = float(parameter.partition(b"=")[2] or b"1")
+        except ValueError:
+            quality = 0.0
+        quality -= position / 1000
+        if quality > best:
+            best, choice = quality, "en" if name == b"en" else "id"
+    return choice
+
+
+def sentence(lang: str, key: str, seconds: int = 0) -> str:
+    """A sentence of the given kind; unknown kinds give an empty one."""
+    return _WORDS[lang].get(key, "").format(seconds=seconds)
+
+
+def render(
+    status: int, head: RequestHead | None, reason: str, request_id: str = "", retry: bool = False
+) -> tuple[bytes, list[bytes]]:
+    """(body, header lines) of an error page. `reason` says more; where it can, it is in the reader's language already."""
+    lang = language(head)
+    title = _TITLES[lang].get(status) or _TITLES["en"].get(status) or REASONS.get(status, "Error")
+    wait = sentence(lang, "retry", RETRY_AFTER) if retry else ""
+    lines = [b"Cache-Control: no-store", b"Vary: Accept, Accept-Language"]
+    if retry:
+        lines.append(b"Retry-After: %d" % RETRY_AFTER)
+    accept = (find(head.lines, b"accept") if head else None) or b""
+    if b"text/html" not in accept:
+        text = " ".join(part for part in (f"{status} {title}.", reason, wait, f"({request_id})" if request_id else "") if part)
+        return text.encode() + b"\n", [b"Content-Type: text/plain; charset=utf-8", *lines]
+    refresh = f'<meta http-equiv="refresh" content="{RETRY_AFTER}">' if retry else ""
+    foot = f"<p><small>{sentence(lang, 'id')} <code>{escape(request_id)}</code></small></p>" if request_id else ""
+    body = _HTML.format(
+        lang=lang, refresh=refresh, style=_STYLE, status=status, title=escape(title), reason=escape(reason),
+        wait=f"<p>{wait}</p>" if wait else "", foot=foot,
+    )  # fmt: skip
+    return body.encode(), [b"Content-Type: text/html; charset=utf-8", *lines]

@@ -1,0 +1,204 @@
+"""Connections to servers: opened, kept while idle, thrown away when anything about them is in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+from gapura.balance.server import Server
+from gapura.board import HIT_AT, READY_AT
+from gapura.errors import ServerError
+from gapura.wire.http1 import ResponseReader, ResponseSink
+
+if TYPE_CHECKING:
+    from gapura.edge.worker import Worker
+
+HIGH_WATER: Final = 64 << 10
+
+
+class User(ResponseSink, Protocol):
+    """Who uses a connection: gets the response and these."""
+
+    def on_connected(self, connection: ServerConnection) -> None: ...
+    def on_refused(self, reason: str) -> None: ...
+    def on_broken(self, error: ServerError, answering: bool) -> None:
+        """The connection is of no use any more; `answering`: part of an answer had arrived."""
+
+    def on_data_done(self) -> None:
+        """All that one read brought has been passed on."""
+
+    def on_server_slow(self) -> None: ...
+    def on_server_ready(self) -> None: ...
+
+
+class ServerConnection(asyncio.Protocol):
+    """One connection to a server; at most one user at a time."""
+
+    __slots__ = (
+        "pool",
+        "slot",
+        "port",
+        "server_id",
+        "keep",
+        "user",
+        "reader",
+        "transport",
+        "opened_at",
+        "idle_until",
+        "uses",
+        "lost",
+        "task",
+    )
+
+    def __init__(self, pool: Pool, server: Server, slot: int, port: int, user: User, keep: int) -> None:
+        self.pool = pool
+        self.slot = slot
+        self.port = port
+        self.server_id = server.id
+        self.keep = keep
+        self.user: User | None = user
+        self.reader = ResponseReader(user)
+        self.transport: asyncio.Transport | None = None
+        self.opened_at = monotonic_ns()
+        self.idle_until = 0
+        self.uses = 0
+        self.lost = False
+        self.task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER)
+        user = self.user
+        if user is None:  # given up meanwhile
+            self.transport.abort()
+        else:
+            user.on_connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        user = self.user
+        if user is None:  # nobody asked: whatever it is, this connection is not used again
+            self.close()
+            return
+        try:
+            self.reader.feed(data)
+        except ServerError as error:
+            user.on_broken(error, True)
+            return
+        user.on_data_done()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        user = self.user
+        if user is None:
+            self.pool.forget(self)
+            return
+        try:
+            self.reader.closed()
+        except ServerError as error:
+            user.on_broken(error, self.reader.answering)
+
+    def pause_writing(self) -> None:
+        if self.user is not None:
+            self.user.on_server_slow()
+
+    def resume_writing(self) -> None:
+        if self.user is not None:
+            self.user.on_server_ready()
+
+    def write(self, data: bytes) -> None:
+        """Send, unless the connection is lost (which its user is told separately)."""
+        if self.transport is not None and not self.lost:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        """End it, now or while it is still being opened."""
+        self.user = None
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+class Pool:
+    """A worker's connections to servers, idle ones by slot, the one used last first."""
+
+    __slots__ = ("worker", "_idle")
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._idle: dict[int, deque[ServerConnection]] = {}
+
+    def take(self, server: Server, slot: int, port: int, user: User) -> ServerConnection | None:
+        """An idle connection to this server, opened since it is known to be up."""
+        idle = self._idle.get(slot)
+        while idle:
+            connection = idle.pop()
+            cells = self.worker.board.cells
+            opened = connection.opened_at
+            if (
+                connection.port == port
+                and connection.server_id == server.id
+                and not connection.lost
+                and opened >= cells[slot + READY_AT]
+                and opened >= cells[slot + HIT_AT]
+            ):
+                connection.user = connection.reader.sink = user
+                return connection
+            connection.close()
+        return None
+
+    def open(self, server: Server, slot: int, port: int, user: User, keep: int) -> ServerConnection:
+        """Begin to connect; the user hears `on_connected` or `on_refused`."""
+        connection = ServerConnection(self, server, slot, port, user, keep)
+        connection.task = self.worker.loop.create_task(self._connect(connection, server.host, port, server.path))
+        return connection
+
+    async def _connect(self, connection: ServerConnection, host: str, port: int, path: str) -> None:
+        loop = self.worker.loop
+        try:
+            if path:
+                await loop.create_unix_connection(lambda: connection, path)
+            else:
+                await loop.create_connection(lambda: connection, host, port)
+        except (OSError, ValueError) as error:
+            if connection.user is not None:
+                connection.user.on_refused(str(error) or type(error).__name__)
+        finally:
+            connection.task = None
+
+    def give_back(self, connection: ServerConnection, keepalive_ns: int) -> None:
+        """The user is done: keep the connection when it can be used again."""
+        connection.user = None
+        if connection.lost or not connection.reader.reusable or not connection.keep or self.worker.draining:
+            connection.close()
+            return
+        idle = self._idle.get(connection.slot)
+        if idle is None:
+            idle = self._idle[connection.slot] = deque()
+        connection.uses += 1
+        connection.idle_until = monotonic_ns() + keepalive_ns
+        idle.append(connection)
+        if len(idle) > connection.keep:
+            idle.popleft().close()
+
+    def forget(self, connection: ServerConnection) -> None:
+        """An idle connection was closed by the server."""
+        idle = self._idle.get(connection.slot)
+        if idle:
+            try:
+                idle.remove(connection)
+            except ValueError:
+                pass
+
+    def sweep(self, now: int) -> None:
+        """Close what has been idle too long."""
+        for idle in self._idle.values():
+            while idle and idle[0].idle_until < now:
+                idle.popleft().close()
+
+    def close(self) -> None:
+        for idle in self._idle.values():
+            while idle:
+                idle.pop().close()

@@ -1,0 +1,113 @@
+"""A plan compiled for one worker: routers, steps, upstreams. Immutable, so that an exchange may keep it to its end."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from functools import partial
+
+from gapura.balance.upstream import Upstream
+from gapura.board import Board
+from gapura.config.plan import Plan, RoutePlan, UpstreamPlan
+from gapura.edge.exchange import Exchange
+from gapura.edge.files import Files
+from gapura.edge.forward import Forward, ProxyOptions
+from gapura.edge.replies import redirect, respond
+from gapura.edge.router import PAUSED, Route, Router, Site, Step
+from gapura.edge.variables import compile_text
+
+NANOSECONDS = 1_000_000_000
+
+
+class Snapshot:
+    """What a worker serves. `previous` hands on the rotation of upstreams that stay."""
+
+    __slots__ = ("generation", "plan", "router", "upstreams")
+
+    upstreams: dict[str, Upstream]
+
+    def __init__(self, plan: Plan, generation: int, board: Board, column: int, previous: Snapshot | None) -> None:
+        self.generation = generation
+        self.plan = plan
+        before = previous.upstreams if previous else {}
+        self.upstreams = {name: Upstream(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()}
+        self.router = Router([Site(site, [self._route(route) for route in site["routes"]]) for site in plan["sites"]])
+
+    def _route(self, plan: RoutePlan) -> Route:
+        limit = plan["body_limit"]
+        return Route(plan, (self._step(plan),), self.plan["edge"]["limits"]["body"] if limit is None else limit)
+
+    def _step(self, plan: RoutePlan) -> Step:
+        action = plan["action"]
+        if action == "proxy":
+            upstream = self.upstreams[plan["upstream"]]
+            return partial(_proxy, upstream, self._options(plan, upstream.plan))
+        if action == "files":
+            return Files(plan)
+        if action == "redirect":
+            return redirect(plan)
+        return respond(plan)
+
+    def _options(self, route: RoutePlan, upstream: UpstreamPlan) -> ProxyOptions:
+        def ns(route_value: float | None, upstream_value: float) -> int:
+            return int((upstream_value if route_value is None else route_value) * NANOSECONDS)
+
+        edge = self.plan["edge"]
+        return ProxyOptions(
+            connect_ns=ns(route["connect_timeout"], upstream["connect_timeout"]),
+            read_ns=ns(route["read_timeout"], upstream["read_timeout"]),
+            send_ns=ns(route["send_timeout"], upstream["send_timeout"]),
+            keepalive_ns=int(upstream["keepalive_timeout"] * NANOSECONDS),
+            tunnel_ns=int(edge["timeouts"]["tunnel"] * NANOSECONDS),
+            host_header=route["host_header"].encode(),
+            key=_key(upstream),
+            target=_rewrite(route),
+            served_by=edge["served_by"],
+            upstream_name=upstream["name"].encode(),
+        )
+
+
+def _proxy(upstream: Upstream, options: ProxyOptions, exchange: Exchange) -> int:
+    """The step of a `proxy` route."""
+    Forward(exchange, upstream, options).begin()
+    return PAUSED
+
+
+def _key(upstream: UpstreamPlan) -> Callable[[Exchange], bytes] | None:
+    """What the policy goes by: nothing, the client's address, or the string of `hash`."""
+    if upstream["policy"] == "ip_hash":
+        return _packed_client
+    if upstream["policy"] == "hash":
+        return compile_text(upstream["key"])
+    return None
+
+
+def _packed_client(exchange: Exchange) -> bytes:
+    try:
+        return ipaddress.ip_address(exchange.client.decode()).packed
+    except ValueError:
+        return b""
+
+
+def _rewrite(route: RoutePlan) -> Callable[[Exchange], bytes] | None:
+    """Replaces the matched prefix of the forwarded target, as `proxy_pass` with a path does in nginx."""
+    replacement = route["rewrite"]
+    if replacement is None:
+        return None
+    prefix, new = route["path"].encode(), replacement.encode()
+
+    def target(exchange: Exchange) -> bytes:
+        raw = exchange.head.target
+        if raw.startswith(prefix):
+            return new + raw[len(prefix) :]
+        # the prefix matched in decoded form only: forward what was matched, encoded afresh
+        _, mark, query = raw.partition(b"?")
+        return quote_path(new + exchange.head.path[len(prefix) :]) + mark + query
+
+    return target
+
+
+def quote_path(path: bytes) -> bytes:
+    """A decoded path with everything percent-encoded that may not stand in a target; `%2F` stays."""
+    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/"
+    return b"".join(bytes((byte,)) if byte in plain else b"%%%02X" % byte for byte in path).replace(b"%252F", b"%2F")

@@ -1,0 +1,163 @@
+"""`$variables` in strings of the configuration: compiled once, read from the exchange when needed.
+
+The names are nginx's where nginx has the thing.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from gapura.wire.headers import find
+
+if TYPE_CHECKING:
+    from gapura.edge.exchange import Exchange
+
+Getter = Callable[["Exchange"], bytes]
+
+_NAME: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def _seconds(nanoseconds: int) -> bytes:
+    return b"%.3f" % (nanoseconds / 1e9)
+
+
+def _upstream_time(exchange: Exchange) -> bytes:
+    return _seconds(exchange.answered_at - exchange.claimed_at) if exchange.answered_at else b"-"
+
+
+def _time_local(exchange: Exchange) -> bytes:
+    return time.strftime("%d/%b/%Y:%H:%M:%S %z").encode()
+
+
+def _time_iso(exchange: Exchange) -> bytes:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z").encode()
+
+
+VARIABLES: Final[dict[str, Getter]] = {
+    "remote_addr": lambda exchange: exchange.client,
+    "remote_user": lambda exchange: b"-",
+    "time_local": _time_local,
+    "time_iso8601": _time_iso,
+    "msec": lambda exchange: b"%.3f" % time.time(),
+    "request": lambda exchange: b"%b %b HTTP/1.%d" % (exchange.head.method, exchange.head.target, exchange.head.minor),
+    "request_method": lambda exchange: exchange.head.method,
+    "request_uri": lambda exchange: exchange.head.target,
+    "uri": lambda exchange: exchange.head.path,
+    "args": lambda exchange: exchange.head.target.partition(b"?")[2],
+    "query": lambda exchange: exchange.head.target.partition(b"?")[2],
+    "host": lambda exchange: exchange.host_name,
+    "http_host": lambda exchange: exchange.head.host or b"",
+    "scheme": lambda exchange: exchange.scheme,
+    "server_protocol": lambda exchange: b"HTTP/1.%d" % exchange.head.minor,
+    "status": lambda exchange: b"%d" % exchange.status,
+    "bytes_sent": lambda exchange: b"%d" % exchange.sent,
+    "body_bytes_sent": lambda exchange: b"%d" % exchange.sent,
+    "request_time": lambda exchange: _seconds(exchange.ended_at - exchange.started_at),
+    "request_id": lambda exchange: exchange.request_id,
+    "http_user_agent": lambda exchange: exchange.head.user_agent or b"-",
+    "http_referer": lambda exchange: exchange.head.referer or b"-",
+    "site": lambda exchange: exchange.site.name if exchange.site else b"-",
+    "route": lambda exchange: exchange.route.name if exchange.route else b"-",
+    "upstream": lambda exchange: exchange.upstream_name or b"-",
+    "server": lambda exchange: exchange.server_id or b"-",
+    "upstream_addr": lambda exchange: exchange.server_address or b"-",
+    "tries": lambda exchange: b"%d" % exchange.tries,
+    "upstream_response_time": _upstream_time,
+    "upstream_time": _upstream_time,
+    "rest": lambda exchange: exchange.rest,
+}
+
+
+def known(name: str) -> bool:
+    """True for variables that exist; `http_NAME` and `cookie_NAME` take any name."""
+    return name in VARIABLES or name.startswith(("http_", "cookie_"))
+
+
+def _header(name: str) -> Getter:
+    wanted = name.replace("_", "-").encode()
+    return lambda exchange: find(exchange.head.lines, wanted) or b""
+
+
+def _cookie(name: str) -> Getter:
+    wanted = name.encode() + b"="
+
+    def read(exchange: Exchange) -> bytes:
+        for pair in (find(exchange.head.lines, b"cookie") or b"").split(b";"):
+            pair = pair.strip(b" \t")
+            if pair.startswith(wanted):
+                return pair[len(wanted) :]
+        return b""
+
+    return read
+
+
+def getter(name: str) -> Getter:
+    """The getter of one variable. Raises KeyError for an unknown one."""
+    found = VARIABLES.get(name)
+    if found:
+        return found
+    if name.startswith("http_"):
+        return _header(name[5:].lower())
+    if name.startswith("cookie_"):
+        return _cookie(name[7:])
+    raise KeyError(name)
+
+
+def names(text: str) -> list[str]:
+    """The variables that a string uses."""
+    return [match[1] or match[2] for match in _NAME.finditer(text)]
+
+
+def compile_text(text: str, quote: Callable[[bytes], bytes] | None = None) -> Getter:
+    """A function from an exchange to the string with its variables filled in, each passed through `quote`.
+
+    Raises KeyError for an unknown variable.
+    """
+    parts: list[bytes | Getter] = []
+    position = 0
+    for match in _NAME.finditer(text):
+        parts += [text[position : match.start()].encode(), getter(match[1] or match[2])]
+        position = match.end()
+    parts.append(text[position:].encode())
+    if len(parts) == 1:
+        constant = text.encode()
+        return lambda exchange: constant
+
+    def build(exchange: Exchange) -> bytes:
+        out = []
+        for part in parts:
+            if isinstance(part, bytes):
+                out.append(part)
+            else:
+                value = part(exchange)
+                out.append(quote(value) if quote else value)
+        return b"".join(out)
+
+    return build
+
+
+_ESCAPED: Final = {byte: b"\\x%02x" % byte for byte in (*range(0x20), 0x7F, *range(0x80, 0x100))} | {0x22: b"\\x22", 0x5C: b"\\x5C"}
+_PLAIN: Final = bytes(byte for byte in range(0x20, 0x7F) if byte not in (0x22, 0x5C))
+MAX_LOGGED: Final = 2048
+
+
+def escape(value: bytes) -> bytes:
+    """A value as it may stand between quotes in a log line: one line, no quote, no control or 8-bit character (CWE-117)."""
+    if len(value) > MAX_LOGGED:
+        value = value[:MAX_LOGGED]
+    if not value.translate(None, _PLAIN):
+        return value
+    return b"".join(_ESCAPED.get(byte) or bytes((byte,)) for byte in value)
+
+
+_URL: Final = bytes(range(0x21, 0x7F)).translate(None, b'"<>\\^`{|}')
+
+
+def quote_url(value: bytes) -> bytes:
+    """A value as part of a URL in a header: what does not belong there is percent-encoded again."""
+    if not value.translate(None, _URL):
+        return value
+    return b"".join(bytes((byte,)) if byte in _URL else b"%%%02X" % byte for byte in value)

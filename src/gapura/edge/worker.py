@@ -1,0 +1,345 @@
+"""One worker: its event loop, listeners, connections, and what the master tells it.
+
+The master speaks in messages (docs/ARCHITECTURE.md). When the master dies the worker serves on and looks for a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+from collections.abc import Coroutine
+from time import monotonic_ns
+from typing import Any, Final
+
+from gapura import ipc
+from gapura import log as gapura_log
+from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
+from gapura.config.plan import LimitsPlan, Plan
+from gapura.edge.access import AccessLog
+from gapura.edge.downstream import Downstream
+from gapura.edge.exchange import Exchange
+from gapura.edge.forward import Forward
+from gapura.edge.forwarded import Trust
+from gapura.edge.hold import Hold
+from gapura.edge.listen import Listener
+from gapura.edge.pool import Pool
+from gapura.edge.snapshot import NANOSECONDS, Snapshot
+from gapura.edge.tunnel import Tunnel
+from gapura.errors import GapuraError
+
+BEAT: Final = 0.1
+"""Seconds between heartbeats and between looks at the exchanges under way."""
+SWEEP: Final = 5
+"""Beats between looks at all connections and between writes of the access log."""
+RECONNECT: Final = 0.2
+
+log = logging.getLogger("edge")
+
+
+class Worker:
+    """State of the worker process. Everything runs in one thread, on one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, channel: ipc.Channel) -> None:
+        self.loop = loop
+        self.channel = channel
+        self.board: Board
+        self.column = -1
+        self.snapshot: Snapshot
+        self.prepared: Snapshot | None = None
+        self.committed = False
+        self.draining = False
+        self.drain_until = 0
+        self.orphaned = False
+        self.listeners: dict[str, Listener] = {}
+        self.connections: set[Downstream] = set()
+        self.per_client: dict[str, int] = {}
+        self.forwards: set[Forward] = set()
+        self.tunnels: set[Tunnel] = set()
+        self.pool = Pool(self)
+        self.hold = Hold(self)
+        self.access_log: AccessLog | None = None
+        self.trust = Trust([])
+        self.limits: LimitsPlan
+        self.head_ns = self.body_ns = self.send_ns = self.idle_ns = self.drain_ns = 0
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._run_folder = ""
+        self._row = 0
+        self._beats = 0
+        self._ids = int.from_bytes(os.urandom(4), "big")
+        self._id_prefix = os.urandom(8).hex().encode()
+
+    # -- for connections and exchanges ----------------------------------------------------------------------------------
+
+    def new_request_id(self) -> bytes:
+        """24 hexadecimal digits: 16 of this process, 8 that count."""
+        self._ids = number = (self._ids + 1) & 0xFFFFFFFF
+        return b"%b%08x" % (self._id_prefix, number)
+
+    def admit(self, connection: Downstream) -> bool:
+        """Count a new client connection; False when there are too many."""
+        self.connections.add(connection)
+        limits = self.limits
+        most = limits["connections_per_client"]
+        if most:
+            count = self.per_client.get(connection.peer, 0) + 1
+            self.per_client[connection.peer] = count
+            if count > most:
+                return False
+        return not limits["connections"] or len(self.connections) <= limits["connections"]
+
+    def forget(self, connection: Downstream) -> None:
+        """A client connection is closed."""
+        if connection not in self.connections:
+            return
+        self.connections.discard(connection)
+        if self.per_client:
+            left = self.per_client.get(connection.peer, 1) - 1
+            if left > 0:
+                self.per_client[connection.peer] = left
+            else:
+                self.per_client.pop(connection.peer, None)
+
+    def keep(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine to its end, holding on to its task (the loop does not)."""
+        task = self.loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def journal(self, exchange: Exchange) -> None:
+        """An exchange has ended: the one place where it is noted."""
+        if self.access_log is not None:
+            self.access_log.add(exchange)
+
+    # -- the clock ------------------------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Heartbeat; deadlines of exchanges at every beat, of connections at every fifth."""
+        now = monotonic_ns()
+        cells = self.board.cells
+        cells[self._row + P_BEAT] = now
+        cells[self._row + P_CONNECTIONS] = len(self.connections)
+        try:
+            self._look(now)
+        except Exception:
+            log.exception("a look at the connections failed")
+        self.loop.call_later(BEAT, self.beat)
+
+    def _look(self, now: int) -> None:
+        for forward in tuple(self.forwards):
+            if forward.deadline and now > forward.deadline:
+                forward.expire(now)
+            else:
+                forward.rescue(now)
+        self._beats += 1
+        if self._beats % SWEEP == 0:
+            if self.access_log is not None:
+                self.access_log.flush()
+            for connection in tuple(self.connections):
+                if (connection.deadline and now > connection.deadline) or connection.too_slow(now):
+                    connection.expire(now)
+            for tunnel in tuple(self.tunnels):
+                if now > tunnel.deadline:
+                    tunnel.expire(now)
+            self.pool.sweep(now)
+        if self.draining:
+            self._drained(now)
+
+    # -- what the master says -------------------------------------------------------------------------------------------
+
+    def on_readable(self) -> None:
+        """The channel has something."""
+        try:
+            for message, fds in self.channel.receive():
+                self._obey(message, fds)
+        except ipc.ChannelClosed:
+            self._lost_master()
+
+    def _obey(self, message: ipc.Message, fds: list[int]) -> None:
+        handler = getattr(self, f"_on_{message.get('type')}", None)
+        if handler is None:
+            log.warning("the master said %r, which is unknown here", message.get("type"))
+            for fd in fds:
+                os.close(fd)
+            return
+        handler(message, fds)
+
+    def _on_welcome(self, message: dict[str, Any], fds: list[int]) -> None:
+        self.board = Board(fds[0])
+        self.column = message["column"]
+        self._row = self.board.process(WORKER_ROW + self.column)
+        self.beat()
+        self.say({"type": "hello", "role": "worker", "pid": os.getpid()})
+
+    def _on_prepare(self, message: dict[str, Any], fds: list[int]) -> None:
+        generation = message["generation"]
+        try:
+            previous = self.snapshot if self.committed else None
+            self.prepared = Snapshot(message["plan"], generation, self.board, self.column, previous)
+        except (GapuraError, KeyError, ValueError, TypeError, OSError) as error:
+            log.error("generation %s cannot be prepared: %s: %s", generation, type(error).__name__, error)
+            self.say({"type": "failed", "generation": generation, "error": f"{type(error).__name__}: {error}"})
+            return
+        self.say({"type": "prepared", "generation": generation})
+
+    def _on_commit(self, message: dict[str, Any], fds: list[int]) -> None:
+        snapshot = self.prepared
+        if snapshot is None or snapshot.generation != message["generation"]:
+            self.say({"type": "failed", "generation": message["generation"], "error": "commit without prepare"})
+            return
+        self.prepared = None
+        self._settings(snapshot.plan)
+        self.snapshot = snapshot
+        self.board.cells[self._row + P_GENERATION] = snapshot.generation
+        if not self.committed:
+            self.committed = True
+            gc.collect()
+            gc.freeze()  # what exists now stays: collections need not look at it again
+        for listener in self.listeners.values():
+            self._accept(listener)
+        self.say({"type": "committed", "generation": snapshot.generation})
+
+    def _settings(self, plan: Plan) -> None:
+        """What holds for the whole process and may change with each generation."""
+        edge = plan["edge"]
+        self.limits = edge["limits"]
+        timeouts = edge["timeouts"]
+        self.head_ns, self.body_ns, self.send_ns, self.idle_ns, self.drain_ns = (
+            int(seconds * NANOSECONDS)
+            for seconds in (timeouts["head"], timeouts["body"], timeouts["send"], timeouts["idle"], timeouts["drain"])
+        )
+        before = self.snapshot.plan["edge"] if self.committed else None
+        if before is None or before["access_log"] != edge["access_log"]:
+            if self.access_log is not None:
+                self.access_log.close()
+            settings = edge["access_log"]
+            self.access_log = AccessLog(settings["path"], settings["format"]) if settings["path"] else None
+        if before is None or before["error_log"] != edge["error_log"]:
+            gapura_log.setup(f"worker {os.getpid()}", edge["error_log"])
+        if before is None or before["trusted_proxies"] != edge["trusted_proxies"]:
+            self.trust = Trust(edge["trusted_proxies"])
+        self._run_folder = plan["paths"]["run"]
+
+    def _on_abort(self, message: dict[str, Any], fds: list[int]) -> None:
+        self.prepared = None
+
+    def _on_listen(self, message: dict[str, Any], fds: list[int]) -> None:
+        for (host, port), fd in zip(message["addresses"], fds, strict=True):
+            listener = Listener(self, host, port, socket.socket(fileno=fd))
+            old = self.listeners.pop(listener.name, None)
+            if old is not None:
+                old.stop()
+            self.listeners[listener.name] = listener
+            if self.committed:
+                self._accept(listener)
+
+    def _accept(self, listener: Listener) -> None:
+        if not self.draining:
+            listener.start()
+
+    def _on_unlisten(self, message: dict[str, Any], fds: list[int]) -> None:
+        for host, port in message["addresses"]:
+            listener = self.listeners.pop(Listener.name_of(host, port), None)
+            if listener is not None:
+                listener.empty()
+
+    def _on_drain(self, message: dict[str, Any], fds: list[int]) -> None:
+        if self.draining:
+            return
+        self.draining = True
+        limit = message.get("limit")
+        self.drain_until = monotonic_ns() + (self.drain_ns if limit is None else int(limit * NANOSECONDS))
+        for listener in self.listeners.values():
+            listener.stop()
+        for connection in tuple(self.connections):
+            connection.drain()
+        self.pool.close()
+
+    def _drained(self, now: int) -> None:
+        if not self.connections or now > self.drain_until:
+            self.say({"type": "drained"})
+            self.finish()
+
+    def _on_stop(self, message: dict[str, Any], fds: list[int]) -> None:
+        self.finish()
+
+    def _on_reopen(self, message: dict[str, Any], fds: list[int]) -> None:
+        gapura_log.reopen()
+        if self.access_log is not None:
+            self.access_log.reopen()
+
+    def finish(self) -> None:
+        """Write what is left to write and end the loop."""
+        if self.access_log is not None:
+            self.access_log.close()
+            self.access_log = None
+        self.loop.stop()
+
+    def say(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        """Tell the master."""
+        if not self.orphaned:
+            self.channel.send(message, fds)
+
+    # -- without a master -----------------------------------------------------------------------------------------------
+
+    def _lost_master(self) -> None:
+        self.loop.remove_reader(self.channel.fileno())
+        self.channel.close()
+        if not self.committed:
+            self.finish()
+            return
+        log.warning("the master is gone; serving on")
+        self.orphaned = True
+        self.prepared = None
+        self._look_for_master()
+
+    def _look_for_master(self) -> None:
+        try:
+            channel = ipc.connect(self._run_folder)
+        except OSError:
+            self.loop.call_later(RECONNECT, self._look_for_master)
+            return
+        channel.sock.setblocking(False)
+        self.channel = channel
+        self.orphaned = False
+        self.loop.add_reader(channel.fileno(), self.on_readable)
+        listeners = list(self.listeners.values())
+        first, later = listeners[: ipc.MAX_FDS - 1], listeners[ipc.MAX_FDS - 1 :]
+        message = {
+            "type": "orphan",
+            "role": "worker",
+            "pid": os.getpid(),
+            "column": self.column,
+            "generation": self.snapshot.generation,
+            "draining": self.draining,
+            "addresses": [[listener.host, listener.port] for listener in first],
+        }
+        self.say(message, (self.board.fd, *(listener.sock.fileno() for listener in first)))
+        while later:
+            part, later = later[: ipc.MAX_FDS], later[ipc.MAX_FDS :]
+            addresses = [[listener.host, listener.port] for listener in part]
+            self.say({"type": "more", "addresses": addresses}, tuple(listener.sock.fileno() for listener in part))
+
+
+def run(fd: int) -> None:
+    """The life of a worker process; `fd` is its end of the master's channel."""
+    import uvloop
+
+    gapura_log.setup(f"worker {os.getpid()}")
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # the terminal's signals are the master's business
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = Worker(loop, ipc.Channel(sock))
+    loop.add_signal_handler(signal.SIGTERM, worker.finish)
+    loop.add_reader(fd, worker.on_readable)
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        loop.run_forever()
+    finally:
+        os._exit(0)  # nothing is left to do, and closing thousands of connections one by one takes time
