@@ -133,6 +133,7 @@ def request(s, broken: str = "", key: bytes = b"") -> str:
     return went if tried and len(tried) == s.upstream.tries else went + "-"
 
 
+@pytest.mark.parametrize("method", ["", "least_conn;"])
 @pytest.mark.parametrize(
     ("servers", "broken"),
     [
@@ -146,14 +147,14 @@ def request(s, broken: str = "", key: bytes = b"") -> str:
         (["weight=3"], ""),
     ],
 )
-def test_the_same_sequence_as_nginx(scene, nginx, servers, broken):
-    """All within one fail_timeout, so that the clocks do not matter."""
+def test_the_same_sequence_as_nginx(scene, nginx, method, servers, broken):
+    """All within one fail_timeout, so that the clocks do not matter. Without load least_conn is round robin."""
     settings = []
     for words in servers:
         pairs = (word.split("=") for word in words.split())
         settings.append({name: int(value[0]) if value else True for name, *value in pairs})
-    theirs = nginx("", servers, broken=broken)
-    ours = scene(*settings)
+    theirs = nginx(method, servers, broken=broken)
+    ours = scene(*settings, policy=method.rstrip(";") or "round_robin")
     assert [request(ours, broken) for _ in range(40)] == [theirs.ask() for _ in range(40)]
 
 

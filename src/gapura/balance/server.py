@@ -69,7 +69,6 @@ class Server:
         "offsets",
         "slot",
         "_facts_at",
-        "_plain",
         # the rotation
         "current",
         "effective",
@@ -99,7 +98,6 @@ class Server:
         self.slots = tuple(plan["slots"])
         self.offsets = tuple(board.slot(number) for number in self.slots)
         self._use(self.offsets[0])
-        self._plain = not self.down and not self.max_conns
         self.current = 0
         self.effective = self.weight
         self._address = address(plan)
@@ -113,7 +111,11 @@ class Server:
 
         Leaves the eligible slot's offset in `slot`.
         """
-        if self._plain and _read_facts(self.cells, self._facts_at) == _USUAL:
+        if (
+            not self.down
+            and _read_facts(self.cells, self._facts_at) == _USUAL
+            and (not self.max_conns or self.connections() < self.max_conns)
+        ):
             return True
         for slot in self.offsets:
             if facts.slot_condition(self.board, slot, self.plan, now) == "up":
