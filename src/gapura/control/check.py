@@ -132,12 +132,12 @@ class Check:
 
     def _failed(self, failure: int) -> None:
         self.ours = failure in _OURS
-        self._verdict(0, os.strerror(failure).lower())
         self._close()
+        self._verdict(0, os.strerror(failure).lower())
 
     def _late(self) -> None:
-        self._verdict(0, "no answer in time" if self.connected else "no connection in time")
         self._close()
+        self._verdict(0, "no answer in time" if self.connected else "no connection in time")
 
     def _verdict(self, status: int, reason: str) -> None:
         done, self._done = self._done, None
