@@ -77,7 +77,17 @@ class Nginx:
             backends=" ".join(f"server {{ listen unix:{folder}/{name}.sock; {ANSWERS[name not in broken]} }}" for name in names),
         )
         (folder / "nginx.conf").write_text(text)
-        command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off; master_process off;"]
+        command = [
+            NGINX,
+            "-e",
+            "stderr",
+            "-p",
+            str(folder),
+            "-c",
+            str(folder / "nginx.conf"),
+            "-g",
+            "daemon off; master_process off;",
+        ]
         self.folder = folder
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
         while not (folder / "nginx.pid").exists() or not (folder / "nginx.pid").read_text().strip():
