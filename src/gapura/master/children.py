@@ -36,6 +36,7 @@ class Children:
         self.user = ""
         self.resolved: Callable[[Message], None] = lambda message: None
         self.changed: Callable[[], None] = lambda: None
+        self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
         self._workers = 0
         self._running: tuple[int, Plan] | None = None
@@ -203,7 +204,7 @@ class Children:
             if self.board.cells[row + b.P_PID] == child.pid:
                 self.board.cells[row + b.P_PID] = 0
             if child.role == WORKER:
-                self.board.clear_column(child.column)
+                self.clear_column(child.column)
         if not self._ending and child.started_here and not child.draining:
             log.error("%s %d ended %s: a new one takes its place", child.role, child.pid, how(status))
             self._replace(child)

@@ -14,7 +14,7 @@ from gapura.master.instance import Ground, Instance
 from gapura.master.loop import Steps, Task, until
 from gapura.master.run import Run
 from gapura.procs import tree
-from gapura.procs.lifecycle import READY, STOPPED
+from gapura.procs.lifecycle import READY, STARTING, STOPPED
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
@@ -79,11 +79,13 @@ class Fleet:
     def _resume(self, instance: Instance, saved: Saved) -> bool:
         """Go on with what an earlier master knew of this instance; False: it is to be launched."""
         runs = [run for entry in saved.get("runs", []) if (run := _run(entry)) is not None]
+        state, restarts = saved.get("state"), saved.get("restarts")
         adopted = False
         for run in runs:
             if run.slot not in instance.slots:
                 run.slot = instance.slots[0]
-            if not adopted and saved.get("state") in (READY, "starting") and instance.adopt(run, str(saved["state"])):
+            known = not adopted and state in (READY, STARTING)
+            if known and instance.adopt(run, str(state), restarts if isinstance(restarts, int) else 0):
                 adopted = True
                 log.info("%s goes on: pid %d, port %d", instance.name, run.pid, run.port)
             else:
@@ -91,7 +93,10 @@ class Fleet:
         port = saved.get("port")
         if not adopted and isinstance(port, int):
             instance.port = port
-        return adopted or saved.get("state") == STOPPED
+        if not adopted and state == STOPPED:
+            instance.rest()
+            return True
+        return adopted
 
     def _end_strays(self) -> None:
         """Processes of an earlier master that nobody wants any more."""
@@ -261,9 +266,10 @@ def _failure(instance: Instance) -> str:
 def _run(entry: Saved) -> Run | None:
     """A saved process; None when the entry is malformed."""
     try:
-        numbers = [int(entry[field]) for field in ("pid", "started", "port", "slot")]
-        pid, started, port, slot = numbers
+        pid, started, port, slot = (int(entry[field]) for field in ("pid", "started", "port", "slot"))
         app: AppPlan = entry["app"]
-        return Run(app, pid, started, str(entry["mark"]), port, slot) if app["stop_timeout"] >= 0 else None
+        run = Run(app, pid, started, str(entry["mark"]), port, slot)
+        run.launched_at = float(entry.get("launched_at", run.launched_at))
+        return run if app["stop_timeout"] >= 0 else None
     except (KeyError, TypeError, ValueError):
         return None

@@ -84,12 +84,17 @@ class Instance:
             self._show(self._slot, b.BACKOFF)
             self._begin(None)
 
-    def adopt(self, run: Run, state: str) -> bool:
+    def rest(self) -> None:
+        """It was stopped under an earlier master, and stays so."""
+        self._show(self._slot, b.STOPPED)
+
+    def adopt(self, run: Run, state: str, restarts: int) -> bool:
         """Go on with a process that an earlier master launched; False when it is gone."""
         if not run.adopt(self.ground.loop):
             return False
         now = time.monotonic()
         self.lifecycle.launched(now)
+        self.lifecycle.restarts = restarts
         self.run, self.port, self._slot = run, run.port, run.slot
         self.ground.ports.keep(run.port)
         self._open_output()
@@ -153,10 +158,12 @@ class Instance:
     def describe(self) -> dict[str, Any]:
         """What a new master needs to go on with it."""
         runs = [
-            {"pid": r.pid, "started": r.started, "mark": r.mark, "port": r.port, "slot": r.slot, "app": r.app} for r in self.runs
+            {field: getattr(run, field) for field in ("pid", "started", "mark", "port", "slot", "app", "launched_at")}
+            for run in self.runs
         ]
-        state = self.lifecycle.state
-        return {"app": self.app["name"], "index": self.index, "state": state, "port": self.port, "runs": runs}
+        state, restarts = self.lifecycle.state, self.lifecycle.restarts
+        port, name = self.port, self.app["name"]
+        return {"app": name, "index": self.index, "state": state, "restarts": restarts, "port": port, "runs": runs}
 
     # -- care -------------------------------------------------------------------------------------------------------------
 
@@ -259,7 +266,7 @@ class Instance:
         slot = next(slot for slot in self.slots if slot != old.slot)
         run = self.other = self._launch(slot, app, fresh_port=True)
         if run is None:
-            self._show(slot, b.STOPPED)
+            self._show(slot, b.FREE)
             return False
         ready = yield from run.become_ready(self.ground.loop)
         if not ready:
@@ -284,13 +291,13 @@ class Instance:
             yield from leaving.end(self._quiet(leaving), leaving.app["drain_timeout"], leaving.app["stop_timeout"])
             yield from self._discard(leaving)
         else:
-            self._show(old.slot, b.STOPPED)
+            self._show(old.slot, b.FREE)
         return True
 
     def _discard(self, run: Run) -> Steps[None]:
         """End the second process for good."""
         yield from run.destroy()
-        self._show(run.slot, b.STOPPED)
+        self._show(run.slot, b.FREE)
         self.ground.ports.give_back(run.port)
         if self.other is run:
             self.other = None

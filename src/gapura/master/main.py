@@ -135,7 +135,8 @@ class Master:
         children.user = plan["edge"]["user"]
         children.resolved = self._resolved
         children.changed = self._changed
-        slots = Slots(shared, children.columns)
+        slots = Slots(shared, children.columns, inherited=shared.cells[b.H_GENERATION] > 0)
+        children.clear_column = slots.clear_column
         logs_folder = plan["paths"]["logs"]
         ground = Ground(self.loop, shared, Ports(), children.columns, self._changed, pipes, logs_folder, self._open_files)
         saved = state.get("instances")

@@ -1,7 +1,8 @@
 """Slots of the board: which server owns which, over reloads, restarts of the master and versions.
 
 A server is known by `board.id_hash(upstream, id)`, which stands in the slot itself: so the board alone says who owns what. An
-instance has two slots, used in turn; every other server has one. A slot is freed when nobody uses it any more.
+instance has two slots, used in turn; every other server has one. A slot is free when nobody owns it (ID is 0); the STATE "free"
+alone says only that no process is in it. A slot is freed when nobody uses it any more.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ class Quiet:
 class Slots:
     """Gives slots to the servers of plans and takes them back."""
 
-    def __init__(self, board: Board, columns: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, board: Board, columns: Callable[[], Iterable[int]], inherited: bool = False) -> None:
+        """`inherited`: the board is an earlier master's. (A fresh one is not read, which would make all of its pages real.)"""
         self.board = board
         self._columns = columns
         self._owned: dict[int, list[int]] = {}
         self._leaving: dict[int, Quiet] = {}
-        for index in range(b.SLOTS):
-            offset = board.slot(index)
-            if board.cells[offset + b.STATE] != b.FREE:
-                self._owned.setdefault(board.cells[offset + b.ID], []).append(index)
+        for index in range(b.SLOTS if inherited else 0):
+            if owner := board.cells[board.slot(index) + b.ID]:
+                self._owned.setdefault(owner, []).append(index)
 
     def give(self, plan: Plan, now: int) -> list[int]:
         """Write slots into the plan's servers; returns those that were taken for it, to be given back if it is not committed.
@@ -68,7 +69,7 @@ class Slots:
                 owned = self._owned.setdefault(key, [])
                 while len(owned) < (2 if upstream["app"] else 1):
                     try:
-                        slot = self._take(key, b.STOPPED if upstream["app"] else b.READY, now)
+                        slot = self._take(key, b.FREE if upstream["app"] else b.READY, now)
                     except CommandError:
                         self.give_back(fresh)
                         raise
@@ -115,11 +116,18 @@ class Slots:
                 del self._leaving[slot]
                 self._free(slot)
 
+    def clear_column(self, column: int) -> None:
+        """Forget what a dead worker wrote: on the slots that have an owner, whatever their state."""
+        for owned in self._owned.values():
+            for slot in owned:
+                for cell in (b.CONNS, b.FAILS, b.FAILED_AT):
+                    self.board.cells[self.board.column(self.board.slot(slot), cell, column)] = 0
+
     def _take(self, key: int, state: int, now: int) -> int:
         cells = self.board.cells
         for index in range(b.SLOTS):
             offset = self.board.slot(index)
-            if cells[offset + b.STATE] == b.FREE:
+            if not cells[offset + b.ID]:
                 cells[offset + b.ID] = key
                 cells[offset + b.READY_AT] = cells[offset + b.SINCE] = now
                 cells[offset + b.STATE] = state
