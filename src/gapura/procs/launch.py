@@ -94,7 +94,7 @@ def command_line(app: AppPlan, port: int) -> list[str]:
     that no wrapper stands between us and the app. Raises LaunchError.
     """
     text = _PORT.sub(str(port), app["command"]).strip()
-    if not text:
+    if not text.strip("'\""):
         raise LaunchError(f"the command of {app['name']} is empty")
     found = {match.lastgroup for match in _SHELL_SYNTAX.finditer(text)} - {None}
     assignments = _ASSIGNMENTS.match(text)

@@ -33,13 +33,17 @@ def follow(paths: Sequence[str], lines: int, follow: bool, stop: Callable[[], bo
     waited for.
     """
     logs = [_Log(path) for path in paths]
-    yield from _merged([log.last(lines) for log in logs])
-    while follow and not stop():
-        fresh = [log.added() for log in logs]
-        if any(fresh):
-            yield from _merged(fresh)
-        else:
-            time.sleep(_PAUSE)
+    try:
+        yield from _merged([log.last(lines) for log in logs])
+        while follow and not stop():
+            fresh = [log.added() for log in logs]
+            if any(fresh):
+                yield from _merged(fresh)
+            else:
+                time.sleep(_PAUSE)
+    finally:
+        for log in logs:
+            log.close()
 
 
 def _merged(groups: list[list[Line]]) -> Iterator[Line]:
@@ -78,6 +82,11 @@ class _Log:
             data = self._file.read(_PORTION)
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [self._line(line) for line in lines]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def _advance(self) -> bool:
         """Go on in the file that followed ours, or from the start of one that was emptied; False: there is nothing new."""

@@ -141,6 +141,8 @@ class Output:
 
     def close(self, remove: bool) -> None:
         """Close everything. `remove`: write down the rest and delete the named pipes; else another process may go on."""
+        if self._out < 0:
+            return
         if remove:
             for _ in range(PIPE_SIZE // _CHUNK):
                 if not self.read(0.0):
