@@ -14,6 +14,7 @@ from pathlib import Path
 from . import backend
 from .load import HOST, Load, fire
 from .loglines import LogLines, mismatch
+from .machine import ROOT
 from .process import Tree, core_seconds, pinned
 from .proxies import Proxy, Running, start
 
@@ -88,7 +89,10 @@ class _Watch:
 
 
 def take(proxy: Proxy, scenario: Scenario, number: int, place: Place, windows: Windows) -> Sample:
-    """Start the proxy, take one sample, end it. Whatever goes wrong with the proxy is in the sample's failures."""
+    """Start the proxy, take one sample, end it. Whatever goes wrong with the proxy is in the sample's failures.
+
+    Failures name no folder of this machine, because they are published with the figures.
+    """
     sample = Sample(proxy.name, scenario.name, number)
     folder = place.folder / f"{proxy.name}-{scenario.name}-{number}"
     try:
@@ -104,7 +108,7 @@ def take(proxy: Proxy, scenario: Scenario, number: int, place: Place, windows: W
         finally:
             running.tree.stop()
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        sample.failures.append(str(error))
+        sample.failures.append(str(error).replace(f"{ROOT}/", ""))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return sample
