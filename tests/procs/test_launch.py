@@ -163,7 +163,8 @@ def test_signals_begin_with_their_defaults(run: Run, printed: Printed) -> None:
 
 def test_the_start_time_names_the_process(run: Run) -> None:
     process, _ = run("sleep 60")
-    assert process.started == start_time(process.pid) > 0
+    assert process.started > 0
+    assert start_time(process.pid) == process.started
     assert str(process.pid) in repr(process)
 
 

@@ -186,7 +186,7 @@ def test_following_what_an_output_writes(tmp_path: Path) -> None:
         return len(seen) >= 3000
 
     for line in follow([output.path], 0, True, print_more_until_all_is_seen):
-        seen.append(int(line.text.removeprefix("line ")))
+        seen.append(int(line.text.removeprefix("line ")))  # noqa: PERF401 - it is looked at meanwhile
     output.close(remove=True)
     assert seen == list(range(3000))
     assert len(os.listdir(tmp_path / "logs")) > 10

@@ -273,6 +273,31 @@ def test_a_folder_that_cannot_be_made_is_tried_again(make: Callable[..., Output]
     assert output.tail() == ["lost", "lost as well", "kept"]
 
 
+def test_a_log_that_cannot_be_opened_anew(make: Callable[..., Output], tmp_path: Path) -> None:
+    """Its descriptor is closed by then: nothing may be written to whoever has its number next."""
+    output = make()
+    os.rename(tmp_path / "logs", tmp_path / "old")
+    (tmp_path / "logs").touch()
+    output.reopen()
+    with open(tmp_path / "bystander", "wb") as bystander:
+        say(output, b"lost\n")
+        assert os.fstat(bystander.fileno()).st_size == 0
+    (tmp_path / "logs").unlink()
+    output.reopen()
+    say(output, b"kept\n")
+    assert texts(output.path)[1:] == [b"kept\n"]
+
+
+def test_pipes_that_lost_their_names_still_serve(make: Callable[..., Output], tmp_path: Path) -> None:
+    output = make()
+    for name in os.listdir(tmp_path / "pipes"):
+        (tmp_path / "pipes" / name).unlink()
+    say(output, b"text\n")
+    assert texts(output.path) == [b"text\n"]
+    os.write(output.stdin_fd, b"x")
+    output.close(remove=True)
+
+
 def test_a_rotation_that_fails_goes_on_in_the_same_file(make: Callable[..., Output], tmp_path: Path) -> None:
     output = make(size=100, files=1)
     blocked = Path(output.path + ".1")

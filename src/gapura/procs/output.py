@@ -83,7 +83,7 @@ class Output:
 
         Open for writing as well, so that the child never reads an end of file, whoever else dies.
         """
-        self._child_in = _again(self._pipes[0], self._child_in)
+        self._child_in = _again(self._in, self._child_in)
         return self._child_in
 
     @property
@@ -93,7 +93,7 @@ class Output:
         Open for reading as well, so that the child never gets EPIPE. Fresh, because a child may set O_NONBLOCK on its
         descriptor, which holds for all that share it.
         """
-        self._child_out = _again(self._pipes[1], self._child_out)
+        self._child_out = _again(self._out, self._child_out)
         return self._child_out
 
     def fileno(self) -> int:
@@ -137,6 +137,7 @@ class Output:
         """Open the log anew, after rotation by somebody else (USR1)."""
         if self._log >= 0:
             os.close(self._log)
+            self._log = -1
         self._open_log()
 
     def close(self, remove: bool) -> None:
@@ -268,11 +269,12 @@ def _open_pipe(path: str) -> int:
     return os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
 
 
-def _again(path: str, old: int) -> int:
-    """The child's side, blocking, in place of an older one."""
+def _again(ours: int, old: int) -> int:
+    """The child's side of a pipe, blocking, in place of an older one; even when the pipe has lost its name."""
+    fresh = os.open(f"/proc/self/fd/{ours}", os.O_RDWR | os.O_CLOEXEC)
     if old >= 0:
         os.close(old)
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    return fresh
 
 
 def _end_of(path: str) -> bytes:
