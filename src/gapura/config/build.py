@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .build_apps import build_app, check_owners, check_ports, cpu_count
+from .build_apps import build_app, check_ports, cpu_count
 from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams, absolute
 from .findings import Findings
@@ -21,7 +21,6 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     paths = paths_of(file)
     edge = _edge(findings, document.edge, paths, folder)
     apps = {name: build_app(findings, name, app, folder) for name, app in document.apps.items()}
-    check_owners(findings, [*(("apps", name) for name in apps), *([("edge", "user")] if document.edge.user else [])])
     check_ports(findings, apps, edge["http"])
     upstreams = Upstreams(findings)
     for name, upstream in document.upstreams.items():

@@ -11,7 +11,6 @@ from .findings import Findings
 from .plan import AppPlan, ListenPlan
 from .positions import Path
 from .schema_app import App
-from .source import foreign_owner
 
 
 def build_app(findings: Findings, name: str, app: App, folder: str) -> AppPlan:
@@ -79,12 +78,3 @@ def check_ports(findings: Findings, apps: dict[str, AppPlan], listeners: list[Li
             findings.error(("apps", name, "port"), f"port {clash} is taken by {taken[clash]}", hint)
         for port in ports:
             taken.setdefault(port, f"[apps.{name}]")
-
-
-def check_owners(findings: Findings, paths: list[Path]) -> None:
-    """Root runs commands (and changes users) only at the word of files that nobody else can write."""
-    for source in findings.sources.all:
-        written = [path for path in paths if findings.sources.owner(path) is source]
-        if written and (who := foreign_owner(source.file)):
-            hint = f"sudo chown root {source.file} && sudo chmod go-w {source.file}, or start Gapura as that user"
-            findings.error(written[0], f"root runs this, but {who} may write the file", hint, at_key=True)

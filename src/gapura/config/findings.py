@@ -17,11 +17,14 @@ class Findings:
         self.sources = sources
         self.problems: list[Problem] = list(sources.problems)
         self.warnings: list[Problem] = []
+        self._told: set[Problem] = set()
         self._faulty: set[Path] = set()
+        self._around: set[Path] = set()
 
     def fault(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
         """A part that is wrong in itself; nothing more is said about it or what contains it."""
         self._faulty.add(path)
+        self._around.update(path[:end] for end in range(len(path) + 1))
         self._add(self.sources.problem(path, message, hint, at_key=at_key))
 
     def error(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
@@ -35,7 +38,7 @@ class Findings:
 
     def is_faulty(self, path: Path) -> bool:
         """Whether something at, in or around `path` is known to be wrong."""
-        return any(path[: len(bad)] == bad or bad[: len(path)] == path for bad in self._faulty)
+        return path in self._around or any(path[:end] in self._faulty for end in range(len(path)))
 
     def close(self) -> None:
         """Raise ConfigError when there are problems, in the order of the files' lines."""
@@ -44,5 +47,6 @@ class Findings:
             raise ConfigError(sorted(self.problems, key=lambda p: (order.get(p.file, -1), p.line, p.column)))
 
     def _add(self, problem: Problem) -> None:
-        if problem not in self.problems:
+        if problem not in self._told:
+            self._told.add(problem)
             self.problems.append(problem)

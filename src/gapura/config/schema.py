@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import Field
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from .schema_app import App
 from .schema_edge import Edge
@@ -26,7 +28,18 @@ class Document(Section):
     """Sites by host: "example.com", "*.example.com", or "*" for all the rest."""
 
 
+class _Toml(GenerateJsonSchema):
+    """TOML has no null: a key that may be left out is simply not required. Defaults of whole tables stand at their keys."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        made = super().default_schema(schema)
+        return {key: value for key, value in made.items() if key != "default" or not (value is None or isinstance(value, dict))}
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of gapura.toml, for editors (`gapura schema`)."""
-    schema = Document.model_json_schema()
+    schema = Document.model_json_schema(schema_generator=_Toml)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "gapura.toml"}

@@ -47,10 +47,11 @@ def _access_log(value: object) -> object:
     return {"path": ""} if value is False else value
 
 
+_LISTENER_SCHEMA: Final[dict[str, object]] = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}
 Listener = Annotated[
     list[tuple[str, int]],
     PlainValidator(_listener),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}),
+    WithJsonSchema(_LISTENER_SCHEMA),
 ]
 
 
@@ -100,7 +101,7 @@ class AccessLog(Section):
 class Edge(Section):
     """Where Gapura listens, with how many workers, and what it bears."""
 
-    http: Annotated[list[Listener] | None, wrapped, Also({"type": ["integer", "string"]})] = None
+    http: Annotated[list[Listener] | None, wrapped, Also(_LISTENER_SCHEMA)] = None
     """Port (IPv4 and IPv6), "address:port", or a list of them. Left out: 80 where allowed, else 8080. nginx: listen."""
     workers: Annotated[int, BeforeValidator(_workers), Also({"const": "auto"})] = 2
     """Number of worker processes, or "auto": one for each CPU. nginx: worker_processes."""

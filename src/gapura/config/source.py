@@ -19,6 +19,8 @@ LARGEST: Final = 1 << 20
 """No configuration is larger, in bytes."""
 LONGEST_LINE: Final = 1 << 16
 """No line is longer, in characters: bounds what a parser may spend on one."""
+_DEEP_KEY: Final = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){64}")
+"""tomllib needs time in the square of a key's parts, so keys with many are refused before it sees them."""
 SHOWN: Final = 160
 """So much of a line is shown in a message."""
 
@@ -72,17 +74,9 @@ def read_text(file: str) -> str:
     for number, content in enumerate(text.split("\n"), 1):
         if len(content) > LONGEST_LINE:
             raise ConfigError([Problem(f"the line has more than {LONGEST_LINE} characters", file, number)])
+        if _DEEP_KEY.search(content):
+            raise ConfigError([Problem("a name with more than 64 parts between dots", file, number)])
     return text.replace("\r\n", "\n")
-
-
-def foreign_owner(file: str) -> str:
-    """The name of who could make root run commands through this file, or "". Its owner is root or who called sudo."""
-    if os.geteuid() != 0:
-        return ""
-    status = os.stat(file)
-    if status.st_uid not in (0, int(os.environ.get("SUDO_UID") or 0)):
-        return f"user {status.st_uid}"
-    return "everybody" if status.st_mode & stat.S_IWOTH else ""
 
 
 def _unreadable(file: str, error: Exception) -> Problem:
@@ -151,15 +145,11 @@ class Sources:
                     known[key] = item
                     self._owners[name, key] = source
 
-    def owner(self, path: Path) -> Source | None:
-        """The file that `path` came from."""
-        return self._owners.get(path[:2]) or self._owners.get(path[:1])
-
     def problem(
         self, path: Path, message: str, hint: str = "", *, at_key: bool = False, warning: bool = False, source: Source | None = None
     ) -> Problem:
         """A problem with the place of `path` in the file that it came from."""
-        source = source or self.owner(path)
+        source = source or self._owners.get(path[:2]) or self._owners.get(path[:1])
         if source is None:
             return Problem(message, self.file, hint=hint, warning=warning)
         span = source.span(path, at_key)

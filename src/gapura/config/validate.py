@@ -16,6 +16,8 @@ from .schema import Document
 from .schema_site import Action
 from .words import did_you_mean, nearest, shown
 
+MOST: Final = 500
+"""So many problems of one kind of check are reported: nobody reads more, and each takes time to explain."""
 FOREIGN: Final = {
     "listen": "use http in [edge]",
     "https": "HTTPS is not part of this version yet",
@@ -79,12 +81,15 @@ def validate(findings: Findings) -> Document:
             return Document.model_validate(data)
         except ValidationError as error:
             items = error.errors(include_url=False)
-            meant = {(*loc[:-1], nearest(str(loc[-1]), section_keys(loc[:-1]))) for loc in _unknown(items)}
-            for item in items:
+            told = items[:MOST]
+            meant = {(*loc[:-1], nearest(str(loc[-1]), section_keys(loc[:-1]))) for loc in _unknown(told)}
+            for item in told:
                 if item["loc"] not in meant and (first or item["type"] != "missing"):
                     _report(findings, item)
             for item in items:
                 _set_aside(data, item["loc"], item["type"] == "missing")
+            if len(items) > MOST:
+                findings.fault((), f"{len(items) - MOST} more problems are not shown")
             first = False  # what is missing from now on was set aside here
 
 
