@@ -95,6 +95,7 @@ class Children:
                 child.kill()
         for worker in self.workers[self._workers :]:
             self.release(worker)
+        self.sockets.trim(self._workers)
         self.changed()
 
     def abort(self, generation: int) -> None:
@@ -115,10 +116,11 @@ class Children:
                 child.sockets = [(address, sock) for address, sock in child.sockets if address not in gone]
 
     def release(self, child: Child) -> None:
-        """Let a worker finish what it has and end."""
+        """Let a worker accept what is queued for it, finish what it has, and end."""
         child.seat = -1
         if not child.draining:
             child.draining = True
+            child.tell("unlisten", addresses=[list(address) for address in self.sockets.addresses])
             child.tell("drain")
 
     def adopt(self, child: Child) -> None:
@@ -253,7 +255,7 @@ class Children:
 
     def _open(self, child: Child, generation: int) -> None:
         if child.role == WORKER:
-            shares = self.sockets.share(self.sockets.addresses, child.seat, self._workers)
+            shares = self.sockets.share(child.seat)
             child.listen([share for share in shares if share not in child.sockets])
         child.tell("commit", generation=generation)
 

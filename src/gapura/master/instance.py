@@ -245,10 +245,10 @@ class Instance:
             self.cause = Cause(f"not ready after {run.app['start_timeout']:.0f} s: {run.trouble or 'it does not answer'}", hint)
         else:
             self.cause = explain(run.status, tail, run.port, owner)
-        loop = " (a crash loop)" if self.lifecycle.looping(time.monotonic()) else ""
-        log.error("%s ended%s: %s", self.name, loop, self.cause.text)
+        loop = " is in a crash loop" if self.lifecycle.looping(time.monotonic()) else ""
+        log.error("%s%s: %s", self.name, loop, self.cause.text)
         if self.output is not None:
-            self.output.note(f"{self.name} ended: {self.cause.text}")
+            self.output.note(f"{self.name}: {self.cause.text}")
 
     # -- replacing ----------------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ def key(listen: ListenPlan) -> Address:
 
 
 class Sockets:
-    """All listening sockets. Worker `seat` of `n` serves every n-th socket of each address, so none is ever left unserved."""
+    """All listening sockets: of each address one for every worker's seat."""
 
     def __init__(self) -> None:
         self._bound: dict[Address, list[socket.socket]] = {}
@@ -89,14 +89,16 @@ class Sockets:
             sock.close()
         self._pending.clear()
 
-    def share(self, addresses: Iterable[Address], seat: int, workers: int) -> list[Share]:
-        """The sockets that a worker serves, each with its address."""
-        return [
-            (address, sock)
-            for address in addresses
-            for place, sock in enumerate(self._bound.get(address, []))
-            if place % workers == seat
-        ]
+    def share(self, seat: int) -> list[Share]:
+        """The sockets that the worker of this seat serves, each with its address."""
+        return [(address, bound[seat]) for address, bound in self._bound.items() if seat < len(bound)]
+
+    def trim(self, workers: int) -> None:
+        """Close the master's side of sockets that no seat has any more: their workers accept what is queued and close them."""
+        for bound in self._bound.values():
+            for sock in bound[workers:]:
+                sock.close()
+            del bound[workers:]
 
     def close(self, addresses: Iterable[Address]) -> None:
         """Close the master's side; a worker that still holds a socket accepts what is queued in it."""

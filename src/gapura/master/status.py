@@ -70,6 +70,8 @@ def instance(item: Instance, processes: tree.Processes | None = None) -> Documen
     cause = item.cause.text if item.cause else ""
     if not cause and run is not None and not run.ready:
         cause = run.trouble
+    if cause and lifecycle.looping(now):
+        cause = f"crash loop, {lifecycle.failures} failures in a row: {cause}"
     return {
         "index": item.index,
         "pid": run.pid if run else None,
