@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import idle, load, loglines, machine, process, programs, proxies, report, scenarios  # noqa: E402
+from bench import idle, load, loglines, machine, micro, process, programs, proxies, report, scenarios  # noqa: E402
 from bench.__main__ import options, order, save  # noqa: E402
 
 RESULT = (
@@ -325,6 +325,15 @@ def test_everything_is_ended_after_a_signal(tmp_path: Path) -> None:
         child.send_signal(signal.SIGTERM)
         child.wait(timeout=20)
     assert gone(orphan)
+
+
+def test_the_hot_functions_are_still_called_as_they_want_to_be() -> None:
+    for call in micro.cases().values():
+        call()
+
+
+def test_one_call_takes_some_time() -> None:
+    assert 0.01 < micro.microseconds(lambda: sum(range(1000))) < 10_000
 
 
 def gone(pid: int) -> bool:
