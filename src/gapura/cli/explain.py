@@ -14,14 +14,20 @@ from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address,
 from gapura.errors import EXIT_USAGE, ClientError, CommandError
 
 WHY_NOT = {
-    "up": "",
-    "down": "it is taken out by `down = true`, or its process does not run",
+    "full": "it has as many connections as max_conns allows",
+    "starting": "its process is starting and does not answer yet",
+    "stopping": "its process is about to end",
+    "stopped": "it was stopped; `gapura start` brings it back",
+    "backoff": "its process ended and is started again in a moment",
+    "crashed": "its process ended too often; see `gapura ps`",
     "benched": "it reached max_fails and is left alone for fail_timeout",
     "unhealthy": "it fails its health checks",
-    "draining": "it ends what it has and gets nothing new",
-    "disabled": "it was disabled; `gapura enable` brings it back",
+    "draining": "it ends what it has and gets nothing new; `gapura enable` brings it back",
+    "disabled": "it was drained; `gapura enable` brings it back",
+    "down": "its process does not run",
+    "unknown": "it is in the file, but not in what runs: `gapura reload` brings it in",
 }
-"""Why a server in this state is not picked."""
+"""Why a server in this condition is not picked."""
 
 
 @click.command()
@@ -81,14 +87,8 @@ def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[st
     found = []
     for server in upstream["servers"]:
         known = states.get(server["id"])
-        state = str(known["state"]) if known else "down" if server["down"] else "unknown" if live else ""
+        state = str(known.get("condition") or known["state"]) if known else "unknown" if live else ""
         why_not = "the configuration says `down = true`" if server["down"] else WHY_NOT.get(state, "")
-        if known and known.get("reason") and state != "up":
-            why_not = str(known["reason"])
-        if state == "unknown":
-            why_not = "it is in the file, but not in what runs: `gapura reload` brings it in"
-        elif upstream["app"] and state == "down" and not server["down"]:
-            why_not = _instance_state(upstream["name"], server["id"], live) or why_not
         shown = str(known["address"]) if known else "" if upstream["app"] else address(server)
         found.append(
             {
@@ -111,15 +111,6 @@ def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[st
 def _live_servers(upstream: str, live: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     groups = live["upstreams"] if live else []
     return {server["id"]: server for group in groups if group["name"] == upstream for server in group["servers"]}
-
-
-def _instance_state(app: str, server: str, live: dict[str, Any] | None) -> str:
-    for item in live["apps"] if live else []:
-        for instance in item["instances"]:
-            if item["name"] == app and f"{app}:{instance['index']}" == server:
-                cause = f" ({instance['cause']})" if instance.get("cause") else ""
-                return f"its process is {instance['state']}{cause}"
-    return ""
 
 
 def _listener(plan: Plan, authority: bytes) -> str:

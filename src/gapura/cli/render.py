@@ -14,6 +14,7 @@ COLOURS = {
     "stopping": "yellow",
     "draining": "yellow",
     "benched": "yellow",
+    "full": "yellow",
     "backoff": "yellow",
     "down": "red",
     "unhealthy": "red",

@@ -34,7 +34,7 @@ def enable(place: Place, upstream: str, address: str, as_json: bool) -> None:
 
 def _administer(place: Place, verb: str, upstream: str, address: str, as_json: bool) -> None:
     server = _known_server(place, upstream, address)
-    result = talk.ask(place, verb, upstream=upstream, address=server["address"] or server["id"])
+    result = talk.ask(place, verb, upstream=upstream, address=server["id"])
     if as_json:
         click.echo(json.dumps(result))
         return

@@ -11,6 +11,8 @@ from gapura.cli import render, talk
 from gapura.cli.place import Place, json_option, takes_place
 
 Document = dict[str, Any]
+PATIENCE = 5.0
+"""Seconds in which an instance may start without anybody wondering why it does not answer."""
 
 
 @click.command()
@@ -46,7 +48,7 @@ def ps(place: Place, as_json: bool) -> None:
     )
     for app in apps:
         for instance in app["instances"]:
-            if instance.get("cause") and instance["state"] != "ready":
+            if worth_telling(instance):
                 _cause(app, instance)
 
 
@@ -107,7 +109,7 @@ def _servers(upstream: Document) -> None:
         [
             (
                 server["id"] if same or not server["address"] else f"{server['id']}  {server['address']}",
-                server["state"],
+                server.get("condition") or server["state"],
                 f"{server['weight']} backup" if server["backup"] else server["weight"],
                 server["active"],
                 server["requests"],
@@ -128,6 +130,12 @@ def _instance(app: Document, instance: Document) -> tuple[object, ...]:
         render.size(instance["memory_bytes"]) if instance["pid"] else "",
         render.duration(instance["uptime_seconds"]) if instance["pid"] else "",
     )
+
+
+def worth_telling(instance: Document) -> bool:
+    """Is there a cause to show? One that has only just begun to start has none yet."""
+    beginning = instance["state"] == "starting" and instance["uptime_seconds"] < PATIENCE
+    return bool(instance.get("cause")) and instance["state"] != "ready" and not beginning
 
 
 def _cause(app: Document, instance: Document) -> None:

@@ -30,7 +30,7 @@ class Health:
         """Watch the servers of this plan. One that was watched before keeps what is known of it.
 
         First checks are spread over one interval, so that a thousand servers are not asked in one moment. A server whose
-        checks were turned off is healthy again.
+        checks were turned off is healthy again; one marked `down` is left alone.
         """
         now = time.monotonic_ns()
         wanted = [
@@ -42,7 +42,7 @@ class Health:
         before, self.watches = self.watches, {}
         for place, (upstream, server, slot) in enumerate(wanted):
             health = upstream["health"]
-            if health is None:
+            if health is None or server["down"]:
                 self._absolve(slot)
                 continue
             watch = before.get(slot)
