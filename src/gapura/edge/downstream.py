@@ -293,6 +293,9 @@ class Downstream(asyncio.Protocol):
             if self.phase == RECEIVING:
                 self.deadline = monotonic_ns() + self.worker.body_ns
 
+    def last(self) -> None:
+        self.keep_alive = False
+
     def want_body(self) -> None:
         if self.continue_due:
             self.continue_due = False

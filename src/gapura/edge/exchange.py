@@ -51,6 +51,9 @@ class Sink(Protocol):
 
     def pause_body(self) -> None: ...
     def resume_body(self) -> None: ...
+    def last(self) -> None:
+        """Close the connection after this answer."""
+
     def want_body(self) -> None:
         """The body will be read: answer `Expect: 100-continue` if the client asked."""
 
@@ -140,6 +143,8 @@ class Exchange:
                 return
             self._match(site)
         except ClientError as error:
+            if error.status == 400:
+                self.sink.last()
             self.refuse(error.status, error.reason)
 
     def _match(self, site: Site) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gapura.balance.server import Server
 from gapura.balance.upstream import Upstream
-from gapura.board import HEALTH, HEALTHY
+from gapura.board import HEALTH, HEALTHY, HIT_AT, READY_AT
 from gapura.edge import pages
 from gapura.edge.exchange import UNKNOWN, Exchange
 from gapura.edge.pool import ServerConnection
@@ -90,7 +90,7 @@ class Forward:
     __slots__ = (
         "exchange", "upstream", "options", "key", "state", "deadline", "held_until", "moved", "tried",
         "server", "slot", "connection", "reused", "body_parts", "body_size", "body_ended", "replayable",
-        "failure", "broken", "paused",
+        "failure", "broken", "broken_at", "paused",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, upstream: Upstream, options: ProxyOptions) -> None:
@@ -113,6 +113,7 @@ class Forward:
         self.replayable = True
         self.failure = -1
         self.broken = 0
+        self.broken_at = 0
         self.paused = False
         exchange.handler = self
         exchange.upstream_name = options.upstream_name
@@ -140,7 +141,8 @@ class Forward:
         port = server.port_now()
         pool = exchange.worker.pool
         # what must not be repeated never goes out on a connection that the server may have closed just now
-        connection = pool.take(server, slot, port, self) if exchange.head.method in IDEMPOTENT else None
+        kept = exchange.head.method in IDEMPOTENT and self.failure != BROKEN
+        connection = pool.take(server, slot, port, self) if kept else None
         if connection is not None:
             self.reused = True
             self._send(connection, now)
@@ -151,7 +153,18 @@ class Forward:
         self.connection = pool.open(server, slot, port, self, self.upstream.keepalive)
 
     def on_connected(self, connection: ServerConnection) -> None:
+        if self.failure == BROKEN and self.held_until and not self._came_up_since(self.broken_at):
+            # the only server closed on this request and was there all the time: the request is what it does not like
+            self._answered_by_nobody(BROKEN)
+            return
         self._send(connection, monotonic_ns())
+
+    def _came_up_since(self, moment: int) -> bool:
+        cells = self.exchange.worker.board.cells
+        return bool(max(cells[self.slot + READY_AT], cells[self.slot + HIT_AT]) > moment)
+
+    def _answered_by_nobody(self, failure: int) -> None:
+        self.exchange.refuse(504 if failure == LATE else 502, self._explain(failure))
 
     def _send(self, connection: ServerConnection, now: int) -> None:
         exchange = self.exchange
@@ -354,7 +367,9 @@ class Forward:
             exchange.refuse(status, self._explain(failure))
             return
         self.failure = failure
-        self.broken += failure == BROKEN
+        if failure == BROKEN:
+            self.broken += 1
+            self.broken_at = now
         if failure != STALE:
             self.tried.append(server)
         self.state = CLAIMING
@@ -369,8 +384,8 @@ class Forward:
         """Nobody is left for this request: wait if one may return, else answer."""
         exchange = self.exchange
         failure = self.failure
-        if failure in (INVALID, LATE):
-            exchange.refuse(502 if failure == INVALID else 504, self._explain(failure))
+        if failure in (INVALID, LATE) or (failure == BROKEN and not self.upstream.hold_ns):
+            self._answered_by_nobody(failure)
             return
         again = failure in (REFUSED, BROKEN) or self.held_until > 0
         if not self.held_until:
