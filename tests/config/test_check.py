@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gapura.config import check as module
-from gapura.config.check import check, resolve
+from gapura.config.check import bind_error, check, resolve
 from gapura.config.holders import Holder
 from gapura.config.load import load
 from gapura.errors import Problem
@@ -211,3 +211,21 @@ def test_names_are_resolved_without_asking_twice(configure: Configure, rest: str
     file = configure(rest + '[upstreams.a]\nservers = ["good.internal:80", "bad.internal:80"]\n')
     assert told(file) == [("the name bad.internal does not resolve", 4, True)]
     assert sorted(asked) == ["bad.internal", "good.internal"]
+
+
+def test_whether_an_address_can_be_bound(free_port: int, taken_port: int) -> None:
+    assert bind_error("127.0.0.1", free_port) == 0
+    assert bind_error("127.0.0.1", taken_port) == bind_error("0.0.0.0", taken_port) == errno.EADDRINUSE
+
+
+def test_ipv6_alone() -> None:
+    if bind_error("::1", 0):
+        pytest.skip("no IPv6 on this machine")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as sock:
+        port = sock.getsockname()[1]
+        assert bind_error("::1", port) == errno.EADDRINUSE
+        assert bind_error("127.0.0.1", port) == 0
+
+
+def test_an_address_of_another_machine() -> None:
+    assert bind_error("192.0.2.1", 8080) == errno.EADDRNOTAVAIL

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from gapura.config import build, place
+from gapura import board
+from gapura.config import build, place, schema_edge
 from gapura.config.load import examine, load
 from gapura.config.plan import Plan
 from gapura.errors import ConfigError, Problem
@@ -230,6 +231,15 @@ def test_port_in_the_environment_is_a_warning(configure: Configure) -> None:
     assert [(item.message, item.hint) for item in warnings] == [
         ("PORT is given by Gapura, this one is not used", "write port = 3000")
     ]
+
+
+def test_no_more_servers_than_the_board_has_room_for(configure: Configure) -> None:
+    assert build.MAX_SLOTS == board.SLOTS
+    assert schema_edge.MAX_WORKERS <= board.COLUMNS // 2
+    apps = "".join(f'[apps.a{number}]\ncommand = "x"\ninstances = 256\n' for number in range(2))
+    assert len(load(configure(apps))["apps"]) == 2
+    one_more = '[upstreams.u]\nservers = "10.0.0.1:80"\n'
+    assert problems_of(configure(apps + one_more)) == [("the file has more servers than there is room for: 1025 of 1024", 0)]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from .build_apps import build_app, check_ports, cpu_count
 from .build_sites import Sites
@@ -12,6 +13,9 @@ from .place import paths_of
 from .plan import FORMAT, EdgePlan, ListenPlan, PathsPlan, Plan
 from .schema import Document
 from .schema_edge import Edge
+
+MAX_SLOTS: Final = 1024
+"""Servers that the board has room for."""
 
 
 def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
@@ -34,6 +38,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     for key, site in document.sites.items():
         sites.add(key, site)
     upstreams.resolve(resolver)
+    _check_slots(findings, upstreams)
     upstreams.settle_health(sites.host_of)
     return {
         "format": FORMAT,
@@ -45,6 +50,13 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
         "upstreams": upstreams.plans,
         "sites": sites.plans,
     }
+
+
+def _check_slots(findings: Findings, upstreams: Upstreams) -> None:
+    """Every server needs a slot of the board, and an instance two: the old process and the new one."""
+    needed = sum(len(plan["servers"]) * (2 if plan["app"] else 1) for plan in upstreams.plans.values())
+    if needed > MAX_SLOTS:
+        findings.error((), f"the file has more servers than there is room for: {needed} of {MAX_SLOTS}", "an instance counts twice")
 
 
 def _names(findings: Findings) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import os
 import pwd
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, Problem
 from .findings import Findings
-from .holders import Holder, bind_error, holder
+from .holders import Holder, holder
 from .load import examine
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address
 from .positions import Path
@@ -135,6 +136,20 @@ def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Hol
         findings.error(path, f"cannot listen on {address}: {os.strerror(code)}")
 
 
+def bind_error(host: str, port: int) -> int:
+    """The errno with which listening on an address would fail now, or 0. Nothing stays bound."""
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error.errno or 1
+    return 0
+
+
 def _own_listeners(run: str) -> set[tuple[str, int]]:
     """The addresses that a Gapura of this configuration has bound, by its state file."""
     try:
@@ -215,7 +230,7 @@ def _check_package(findings: Findings, path: Path, app: AppPlan) -> None:
 
 def _check_sites(findings: Findings, plan: Plan) -> None:
     written: dict[str, Any] = findings.sources.data.get("sites", {})
-    for (key, site), made in zip(written.items(), plan["sites"], strict=True):
+    for (key, site), made in zip(written.items(), plan["sites"], strict=False):
         count = len(site.get("routes", []))
         for index, route in enumerate(made["routes"]):
             path: Path = ("sites", key, "routes", index) if index < count else ("sites", key)

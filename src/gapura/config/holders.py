@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -46,20 +44,6 @@ def command_of(pid: int) -> str:
     except OSError:
         return ""
     return "".join(c if c.isprintable() else "?" for c in text)[:120]
-
-
-def bind_error(host: str, port: int) -> int:
-    """The errno with which listening on an address would fail now, or 0. Nothing stays bound."""
-    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        return error.errno or 1
-    return 0
 
 
 def _listening() -> Iterator[tuple[int, str]]:

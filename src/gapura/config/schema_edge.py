@@ -6,13 +6,12 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
-from ..board import COLUMNS
 from .addresses import AddressError, network, parse_listener
 from .quantities import BytesOrNone, PositiveBytes, PositiveSeconds
 from .section import Also, Section, Text, by, short, wrapped
 from .words import did_you_mean, shown, wrong
 
-MAX_WORKERS: Final = COLUMNS // 2
+MAX_WORKERS: Final = 32
 """Half the board's columns: old and new workers exist side by side while one replaces the other."""
 FORMATS: Final = ("combined", "json")
 
