@@ -87,8 +87,34 @@ def test_a_taken_port_names_its_holder(tail: list[str]) -> None:
 
 def test_a_taken_port_whose_holder_is_not_seen() -> None:
     cause = explain(1, NODE_EADDRINUSE, 3000, None)
-    assert "taken" in cause.text
+    assert cause.text == "port 3000 is taken (EADDRINUSE)"
     assert "$PORT" in cause.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "port"),
+    [
+        ("Error: listen EADDRINUSE: address already in use :::3000", 3000),
+        ("Error: listen EADDRINUSE: address already in use 127.0.0.1:8080", 8080),
+        ("Something is already running on port 3000.", 3000),
+        ("Error: Port 5173 is already in use", 5173),
+        ("2026/11/22 14:03:07 listen tcp :3000: bind: address already in use", 3000),
+        ("listen tcp [::]:80: bind: address already in use", 80),
+        ("ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8000): address already in use", 8000),
+        ("[2026-11-22 14:03:07 +0000] [71] [ERROR] Connection in use: ('0.0.0.0', 8000)", 8000),
+    ],
+)
+@pytest.mark.parametrize("owner", [(9202, "node server.js"), None])
+def test_a_port_written_in_the_code_of_the_app(line: str, port: int, owner: tuple[int, str] | None) -> None:
+    """Not the one it was told: the holder of that other port is looked for."""
+    cause = explain(1, ["x", line, "y"], 43219, None, {port: owner}.__getitem__)
+    assert cause.text == (f"port {port} is held by pid 9202, node server.js" if owner else f"port {port} is taken (EADDRINUSE)")
+    assert "$PORT, which is 43219" in cause.hint
+
+
+@pytest.mark.parametrize("line", ["OSError: [Errno 98] Address already in use", "bind: Address already in use :99999"])
+def test_a_taken_port_that_is_not_named_is_the_one_it_was_told(line: str) -> None:
+    assert explain(1, [line], 3000, (7, "x")).text == "port 3000 is held by pid 7, x"
 
 
 def test_a_dev_server_that_gives_way_with_status_0() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gapura.procs import ports, tree
-from gapura.procs.ports import command_of, listens, port_owner
+from gapura.procs.ports import command_of, listens, port_owner, ports_of
 
 from .conftest import Launched, script, until
 
@@ -44,6 +44,7 @@ def test_the_holder_of_a_port(run: Run, printed: Printed, tmp_path: Path, family
     assert listens(tree.members(process.pid, mark), port)
     assert not listens([os.getpid()], port)
     assert not listens([], port)
+    assert ports_of(tree.members(process.pid, mark)) == [port]
 
 
 def test_the_socket_may_be_held_by_a_descendant(run: Run, printed: Printed, tmp_path: Path) -> None:
@@ -69,6 +70,7 @@ def test_a_connection_is_no_listener(listener: socket.socket) -> None:
         assert accepted.getsockname()[1] == client.getpeername()[1] == port
         assert port_owner(port) is None
         assert port_owner(client.getsockname()[1]) is None
+        assert port not in ports_of([os.getpid()])
 
 
 @pytest.mark.parametrize("owner", [None, (1, "another")])

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Callable
 from typing import Final, NamedTuple
+
+from gapura.procs.ports import port_owner
 
 
 class Cause(NamedTuple):
@@ -31,10 +34,14 @@ LINES: Final = 30
 """How many of the last lines are looked at: older ones tell of something else."""
 
 _PORT_TAKEN = re.compile(
-    r"EADDRINUSE|address (?:is )?already in use|port (?:number )?\d+ is (?:already )?(?:in use|being used)"
-    r"|something is already running on port",
-    re.IGNORECASE,
+    r"^.*(?:EADDRINUSE|address (?:is )?already in use|connection in use|something is already running on port"
+    r"|port (?:number )?\d+ is (?:already )?(?:in use|being used)).*$",
+    re.IGNORECASE | re.MULTILINE,
 )
+_NAMED_PORT = re.compile(r"(?:\bport (?:number )?|:|', )(\d{2,5})\b(?!:\d)", re.IGNORECASE)
+
+Owner = tuple[int, str] | None
+"""Process id and command line of who listens on a port."""
 
 
 def _rule(pattern: str, text: str, hint: str, *statuses: int) -> Rule:
@@ -133,15 +140,20 @@ _SIGNALS: Final[dict[int, str]] = {
 }
 
 
-def explain(exit_status: int | None, tail: list[str], port: int, owner: tuple[int, str] | None) -> Cause:
+def explain(exit_status: int | None, tail: list[str], port: int, owner: Owner, find: Callable[[int], Owner] = port_owner) -> Cause:
     """The plain cause of an end.
 
     `exit_status` as `os.waitstatus_to_exitcode` gives it (negative: the signal), None = unknown (not our child). `tail`:
     the last lines it printed; `owner`: who listens on `port` now (`tree.port_owner`), if that is not the instance itself.
+    `find` answers the same for another port, when the app says that it wanted that one.
     """
     last = "\n".join(tail[-LINES:])
-    if _PORT_TAKEN.search(last) and (exit_status != 0 or owner):
-        return _port_taken(port, owner)
+    taken = _PORT_TAKEN.search(last)
+    if taken:
+        wanted = _wanted_port(taken.group(), port)
+        holder = owner if wanted == port else find(wanted)
+        if exit_status != 0 or holder:
+            return _port_taken(wanted, holder, port)
     for rule in RULES:
         if exit_status in rule.statuses or (exit_status != 0 and not rule.statuses):
             match = rule.pattern.search(last)
@@ -156,13 +168,19 @@ def explain(exit_status: int | None, tail: list[str], port: int, owner: tuple[in
     return _STATUSES.get(exit_status, Cause(f"ended with status {exit_status}", "its last lines may say why"))
 
 
-def _port_taken(port: int, owner: tuple[int, str] | None) -> Cause:
+def _wanted_port(line: str, port: int) -> int:
+    """The port that a line of the app complains about; `port` when it names none."""
+    numbers = [int(number) for number in _NAMED_PORT.findall(line)]
+    return port if port in numbers or not numbers or not 0 < numbers[-1] < 65536 else numbers[-1]
+
+
+def _port_taken(wanted: int, owner: Owner, port: int) -> Cause:
+    text = f"port {wanted} is held by pid {owner[0]}, {owner[1]}" if owner else f"port {wanted} is taken (EADDRINUSE)"
+    if wanted != port:
+        return Cause(text, f"let the app listen on $PORT, which is {port}: with a port written in its code only one copy can run")
     if owner:
-        return Cause(f"port {port} is held by pid {owner[0]}, {owner[1]}", f"end it (kill {owner[0]}) or choose another port")
-    return Cause(
-        "the port that it wants to listen on is taken (EADDRINUSE)",
-        f"it is told to use port {port} by $PORT; a port written in its code cannot serve several copies",
-    )
+        return Cause(text, f"end it (kill {owner[0]}) or choose another port")
+    return Cause(text, f"if the app does not listen on $PORT, which is {port}, let it: a port written in its code serves one copy")
 
 
 def _told(rule: Rule, match: re.Match[str], port: int) -> Cause:

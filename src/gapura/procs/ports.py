@@ -56,21 +56,31 @@ def command_of(pid: int) -> str:
     return text if len(text) <= _COMMAND_LENGTH else text[: _COMMAND_LENGTH - 1] + "…"
 
 
+def ports_of(pids: Iterable[int]) -> list[int]:
+    """The TCP ports that these processes listen on, in ascending order: those that can be seen."""
+    holders = {link: port for port, link in _listeners("")}
+    found = {holders[link] for pid in pids for link in _sockets(pid) if link in holders}
+    return sorted(found)
+
+
 def _listening(port: int) -> set[bytes]:
     """Links (`socket:[inode]`) of the sockets that listen on the port, IPv4 and IPv6."""
-    needle = b":%04X " % port
-    found = set()
+    return {link for other, link in _listeners(f":{port:04X} ") if other == port}
+
+
+def _listeners(needle: str) -> Iterator[tuple[int, bytes]]:
+    """Port and link of each listening socket whose line holds the needle (proc(5), /proc/net/tcp)."""
+    wanted = needle.encode()
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path, "rb") as file:
                 for line in file:
-                    if needle in line:
+                    if wanted in line:
                         fields = line.split()
-                        if fields[3] == _LISTENING and fields[1].endswith(needle[:-1]):
-                            found.add(b"socket:[" + fields[9] + b"]")
+                        if fields[3] == _LISTENING:
+                            yield int(fields[1].rpartition(b":")[2], 16), b"socket:[" + fields[9] + b"]"
         except OSError:
             pass  # a machine without IPv6
-    return found
 
 
 def _sockets(pid: int) -> Iterator[bytes]:

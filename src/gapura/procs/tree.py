@@ -9,10 +9,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from gapura.procs.ports import listens, port_owner
+from gapura.procs.ports import listens, port_owner, ports_of
 from gapura.procs.prctl import set_subreaper
 
-__all__ = ["Processes", "kill", "kill_tree", "listens", "members", "memory", "port_owner", "set_subreaper", "start_time"]
+__all__ = [
+    "Processes",
+    "kill",
+    "kill_tree",
+    "listens",
+    "members",
+    "memory",
+    "port_owner",
+    "ports_of",
+    "set_subreaper",
+    "start_time",
+]
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MARK: Final = b"GAPURA_MARK="
