@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from gapura.procs.cause import LINES, explain
@@ -134,3 +136,12 @@ def test_whatever_an_app_prints_is_no_template(line: str) -> None:
 @pytest.mark.parametrize("status", [*range(-70, 300), 100_000, -100_000])
 def test_every_status_has_a_cause(status: int) -> None:
     assert explain(status, [], 3000, None).text
+
+
+@pytest.mark.parametrize(
+    "line", ["bind " * 13_000, "(" * 65_000, "sh: " * 16_000, "ENOENT" * 10_000, "a: " * 20_000, ":1" * 32_000]
+)
+def test_no_output_keeps_the_master_busy(line: str) -> None:
+    begun = time.process_time()
+    explain(1, [line] * LINES, 3000, None, lambda port: None)
+    assert time.process_time() - begun < 1.0

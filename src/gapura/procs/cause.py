@@ -22,7 +22,10 @@ class Cause(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """One known way to fail. `text` and `hint` may name the groups of `pattern`; `statuses` empty = any but 0."""
+    """One known way to fail. `text` and `hint` may hold {name}, the first group of `pattern` that matched, and {port}.
+
+    `statuses` empty = any but 0.
+    """
 
     pattern: re.Pattern[str]
     text: str
@@ -32,6 +35,8 @@ class Rule(NamedTuple):
 
 LINES: Final = 30
 """How many of the last lines are looked at: older ones tell of something else."""
+LENGTH: Final = 1000
+"""Characters of a line that are looked at, so that no line, however odd, takes the patterns long."""
 
 _PORT_TAKEN = re.compile(
     r"^.*(?:EADDRINUSE|address (?:is )?already in use|connection in use|something is already running on port"
@@ -147,7 +152,7 @@ def explain(exit_status: int | None, tail: list[str], port: int, owner: Owner, f
     the last lines it printed; `owner`: who listens on `port` now (`tree.port_owner`), if that is not the instance itself.
     `find` answers the same for another port, when the app says that it wanted that one.
     """
-    last = "\n".join(tail[-LINES:])
+    last = "\n".join(line[:LENGTH] for line in tail[-LINES:])
     taken = _PORT_TAKEN.search(last)
     if taken:
         wanted = _wanted_port(taken.group(), port)
