@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapura.config.addresses import (
@@ -167,7 +167,6 @@ def test_networks() -> None:
             network(text)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=300))
 def test_any_text_is_an_address_or_an_error(text: str) -> None:
     for parse in (parse_server, parse_listener, site_host, ascii_name, network):

@@ -22,7 +22,8 @@ def test_the_holder_of_a_port(listening: tuple[socket.socket, int]) -> None:
         assert found is not None
         assert found.pid == os.getpid()
         assert str(found) == f"pid {os.getpid()} ({command_of(os.getpid())})"
-    assert holder(port) is None
+    after = holder(port)
+    assert after is None or after.pid != os.getpid()
 
 
 def test_ipv6_is_seen() -> None:

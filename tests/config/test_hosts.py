@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gapura.config.hosts import BEGIN, END, host_lines, place, with_block
@@ -70,7 +70,6 @@ LINE = st.text(st.characters(exclude_characters="\n\r", codec="utf-8"), max_size
 TEXTS = st.lists(LINE | st.sampled_from([END, BEGIN, f"{BEGIN} /x", "127.0.0.1 localhost"]), max_size=8)
 
 
-@settings(deadline=None, derandomize=True)
 @given(TEXTS, st.sampled_from(["\n", "\r\n"]), st.lists(st.sampled_from(["1.1.1.1\ta", "1.1.1.1\tb"]), min_size=1, max_size=3))
 def test_adding_and_removing_gives_the_file_back(lines: list[str], ending: str, ours: list[str]) -> None:
     text = "".join(line + ending for line in lines)
@@ -79,7 +78,6 @@ def test_adding_and_removing_gives_the_file_back(lines: list[str], ending: str, 
     assert with_block(added, "/a", []) == text
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=200))
 def test_without_lines_and_block_nothing_changes(text: str) -> None:
     assert with_block(text, "/a", []) == text

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -95,19 +95,16 @@ def test_zero_can_be_refused() -> None:
             parse(0)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(0, int(LONGEST) * 1000))
 def test_milliseconds_come_back(number: int) -> None:
     assert seconds(f"{number}ms") == pytest.approx(number / 1000)
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.integers(0, LARGEST >> 10))
 def test_kibibytes_come_back(number: int) -> None:
     assert size(f"{number}k") == size(number * 1024) == number * 1024
 
 
-@settings(deadline=None, derandomize=True)
 @given(st.text() | st.floats() | st.integers() | st.booleans() | st.none())
 def test_anything_else_is_refused_politely(value: object) -> None:
     for parse in (seconds, size):

@@ -155,9 +155,7 @@ def _own_listeners(run: str) -> set[tuple[str, int]]:
     try:
         with open(os.path.join(run, "state.json"), encoding="utf-8") as stream:
             state: Any = json.load(stream)
-        entries = state["listeners"]
-        pairs = [(entry["host"], entry["port"]) if isinstance(entry, dict) else (entry[0], entry[1]) for entry in entries]
-        return {(str(host), int(port)) for host, port in pairs}
+        return {(listener["host"], listener["port"]) for listener in state["listeners"]}
     except (OSError, ValueError, LookupError, TypeError):
         return set()
 
