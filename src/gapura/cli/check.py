@@ -6,7 +6,6 @@ import json
 
 import click
 
-from gapura.cli import configuration
 from gapura.cli.place import Place, json_option, short, takes_place
 from gapura.config.plan import Plan, join_address
 from gapura.errors import EXIT_CONFIG, ConfigError, Problem
@@ -46,7 +45,7 @@ def schema() -> None:
 def examine(place: Place) -> tuple[Plan | None, list[Problem]]:
     """The plan, if the file makes one, and all problems: those of the file, then those that this machine has with it."""
     try:
-        plan = configuration.load(place.file).plan
+        plan = place.plan()
     except ConfigError as error:
         return None, error.problems
     from gapura.config.check import check as ask_machine

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gapura.cli import configuration, render, talk
+from gapura.cli import render, talk
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.cli.status import goes_to
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address
@@ -39,7 +39,7 @@ def explain(place: Place, url: str, as_json: bool) -> None:
 
     It goes by the configuration; when Gapura runs here, the servers' present state is added.
     """
-    plan = configuration.load(place.file).plan
+    plan = place.plan()
     live = talk.running_status(place)
     answer = trace(plan, url)
     if answer.get("upstream"):

@@ -9,7 +9,6 @@ import tempfile
 
 import click
 
-from gapura.cli import configuration
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.config import hosts as block
 from gapura.errors import EXIT_USAGE, CommandError
@@ -30,7 +29,7 @@ def hosts(place: Place, address: str, write: bool, remove: bool, target: str, as
     Names that end in .localhost need no line. The lines belong on the machine where the browser runs.
     """
     try:
-        lines = [] if remove else block.host_lines(configuration.load(place.file).plan, address)
+        lines = [] if remove else block.host_lines(place.plan(), address)
     except ValueError:
         raise CommandError(f"{address!r} is no IP address", "write it in figures, for example 192.168.1.20", EXIT_USAGE) from None
     if as_json and not (write or remove):

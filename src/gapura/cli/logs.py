@@ -6,10 +6,10 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from gapura.cli import configuration
 from gapura.cli.apps import parse_target
 from gapura.cli.place import Place, short, takes_place
 from gapura.errors import EXIT_USAGE, CommandError
@@ -30,7 +30,7 @@ def logs(place: Place, target: str | None, follow: bool, lines: int, access: boo
     if access or errors:
         if target or (access and errors):
             raise CommandError("one kind of log at a time", "APP[:N], --access, or --errors", EXIT_USAGE)
-        edge = configuration.load(place.file).plan["edge"]
+        edge = place.plan()["edge"]
         path = edge["access_log"]["path"] if access else edge["error_log"]
         if path in ("", "-"):
             raise CommandError("this log is not written to a file", "the configuration says so")
@@ -74,42 +74,42 @@ def tail(path: str, lines: int, follow: bool) -> Iterator[str]:
     Raises `CommandError` when the file is not there.
     """
     try:
-        file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115 (another one takes its place after a rotation)
+        file = open(path, "rb")  # noqa: SIM115 (another one takes its place after a rotation)
     except FileNotFoundError:
         raise CommandError(f"there is no {short(path)} yet", "it is written when the first request comes") from None
     try:
-        yield from _last(path, lines)
-        file.seek(0, os.SEEK_END)
-        unfinished = ""
+        found = _last(file, lines)
+        unfinished = found.pop() if follow and found and not found[-1].endswith(b"\n") else b""
+        yield from map(_text, found)
         while follow:
-            added = file.readline()
-            if added:
-                unfinished += added
-                if unfinished.endswith("\n"):
-                    yield unfinished.rstrip("\n")
-                    unfinished = ""
-                continue
-            if _replaced(path, file.fileno()):
+            unfinished += file.readline()
+            if unfinished.endswith(b"\n"):
+                yield _text(unfinished)
+                unfinished = b""
+            elif _replaced(path, file.fileno()):
                 file.close()
-                file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
-                continue
-            time.sleep(PAUSE)
+                file = open(path, "rb")  # noqa: SIM115
+            else:
+                time.sleep(PAUSE)
     finally:
         file.close()
 
 
-def _last(path: str, lines: int) -> list[str]:
-    """The last lines, read from the end in growing pieces."""
-    with open(path, "rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        piece = 1 << 16
-        while True:
-            start = max(0, end - piece)
-            file.seek(start)
-            found = file.read(end - start).decode("utf-8", "replace").splitlines()
-            if start == 0 or len(found) > lines:
-                return found[len(found) - lines :] if lines < len(found) else found
-            piece *= 4
+def _last(file: BinaryIO, lines: int) -> list[bytes]:
+    """The last lines, read from the end in growing pieces; the file stands at its end then."""
+    end = file.seek(0, os.SEEK_END)
+    piece = 1 << 16
+    while True:
+        start = max(0, end - piece)
+        file.seek(start)
+        found = file.read(end - start).splitlines(keepends=True)
+        if start == 0 or len(found) > lines:
+            return found[max(0, len(found) - lines) :]
+        piece *= 4
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def _replaced(path: str, fd: int) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from gapura.config.place import NAME, SYSTEM, paths_of
+from gapura.config.plan import Plan
 from gapura.errors import EXIT_CONFIG, CommandError
 
 
@@ -26,6 +27,16 @@ class Place:
     def running(self) -> bool:
         """Is there a control socket? Whether somebody answers on it is another question."""
         return os.path.exists(os.path.join(self.run, "control.sock"))
+
+    def plan(self) -> Plan:
+        """The plan that the file makes. Raises `ConfigError` with every problem found.
+
+        This is where pydantic is imported: only commands that need the file's content pay for it.
+        """
+        from gapura.config.check import resolve
+        from gapura.config.load import load
+
+        return load(self.file, resolve)
 
 
 def place_of(file: str) -> Place:

@@ -1,0 +1,99 @@
+"""`explain URL`: from the configuration alone, and with what runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import FakeMaster, document
+
+
+def asked(gapura: Any, url: str) -> Any:
+    done = gapura("explain", url, "--json")
+    assert done.status == 0, done.err
+    return json.loads(done.out)
+
+
+@pytest.mark.parametrize(
+    ("url", "matched", "route", "upstream"),
+    [
+        ("http://alvin.xyz:8099/", "alvin.xyz", "/", "api"),
+        ("ALVIN.xyz.", "alvin.xyz", "/", "api"),
+        ("http://alvin.xyz:8099/films?x=/old/", "alvin.xyz", "/", "api"),
+        ("http://alvin.xyz/old/a#b", "alvin.xyz", "/old/", None),
+        ("http://alvin.xyz/x/../old/a", "alvin.xyz", "/old/", None),
+        ("http://a.b.alvin.xyz/", "*.alvin.xyz", "/", None),
+        ("https://shop.localhost", "shop.localhost", "/", "shop"),
+    ],
+)
+def test_the_way_of_a_request(folder: Path, gapura: Any, url: str, matched: str, route: str, upstream: str | None) -> None:
+    answer = asked(gapura, url)
+    assert answer["site"]["matched"] == matched
+    assert answer["route"]["path"] == route
+    assert (answer["upstream"] or {}).get("name") == upstream
+    assert answer["running"] is False
+
+
+def test_a_host_that_nobody_answers_for(folder: Path, gapura: Any) -> None:
+    assert asked(gapura, "http://evil.example/")["status"] == 421
+    assert "421, with a page that says so" in gapura("explain", "http://evil.example/").out
+
+
+def test_a_path_that_no_route_fits(folder: Path, gapura: Any) -> None:
+    (folder / "gapura.toml").write_text('[[sites.x.routes]]\npath = "/a"\nrespond = "hello"\n')
+    assert asked(gapura, "http://x/b")["status"] == 404
+    assert "route     none fits /b: 404" in gapura("explain", "http://x/b").out
+
+
+@pytest.mark.parametrize(("url", "listener"), [("http://alvin.xyz:8099/", "127.0.0.1:8099"), ("http://alvin.xyz/", "")])
+def test_whether_anything_listens_there(folder: Path, gapura: Any, url: str, listener: str) -> None:
+    assert asked(gapura, url)["listener"] == listener
+    assert ("nothing listens on this URL's port" in gapura("explain", url).out) is not bool(listener)
+
+
+def test_without_a_master_the_configuration_tells_who_may_be_picked(folder: Path, gapura: Any) -> None:
+    picked = {one["id"]: (one["eligible"], one["why_not"]) for one in asked(gapura, "alvin.xyz")["servers"]}
+    assert picked == {
+        "127.0.0.1:3000": (True, ""),
+        "127.0.0.1:3001": (False, "the configuration says `down = true`"),
+        "127.0.0.1:3002": (False, "it is a backup, used when no other server can answer"),
+    }
+    assert "Gapura does not run here" in gapura("explain", "alvin.xyz").out
+
+
+def test_with_a_master_the_live_state_tells(master: FakeMaster, gapura: Any) -> None:
+    answer = asked(gapura, "alvin.xyz")
+    picked = {one["id"]: (one["eligible"], one["why_not"]) for one in answer["servers"]}
+    assert answer["running"] is True
+    assert picked["127.0.0.1:3000"] == (False, "it fails its health checks")
+    assert picked["127.0.0.1:3002"] == (True, ""), "the backup answers now"
+    shop = {one["id"]: one for one in asked(gapura, "shop.localhost")["servers"]}
+    assert shop["shop:0"]["address"] == "127.0.0.1:5000"
+    assert shop["shop:1"]["why_not"] == "its process ended too often; see `gapura ps`"
+
+
+def test_when_nobody_may_be_picked(master: FakeMaster, gapura: Any) -> None:
+    dark = document()
+    dark["upstreams"][0]["servers"] = [one | {"condition": "stopped", "state": "down"} for one in dark["upstreams"][0]["servers"]]
+    master.says["status"] = [master.ok(**dark)]
+    assert "No server may be picked: requests wait up to 3 s" in gapura("explain", "shop.localhost").out
+
+
+def test_a_server_that_is_only_in_the_file_is_said_to_be(master: FakeMaster, gapura: Any) -> None:
+    less = document()
+    less["upstreams"][1]["servers"].pop(0)
+    master.says["status"] = [master.ok(**less)]
+    picked = {one["id"]: one for one in asked(gapura, "alvin.xyz")["servers"]}
+    assert "gapura reload" in picked["127.0.0.1:3000"]["why_not"]
+
+
+def test_an_older_master_that_tells_only_states(master: FakeMaster, gapura: Any) -> None:
+    plain = document()
+    for group in plain["upstreams"]:
+        for one in group["servers"]:
+            del one["condition"]
+    master.says["status"] = [master.ok(**plain)]
+    assert [one["eligible"] for one in asked(gapura, "alvin.xyz")["servers"]] == [False, False, True]
