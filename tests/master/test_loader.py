@@ -1,0 +1,79 @@
+"""The config process, and files that a master running as root must not believe."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from gapura.errors import CommandError, ConfigError
+from gapura.master.loader import load, untrusted
+from gapura.master.loop import Loop
+
+from .conftest import finish
+
+
+def printing(text: str) -> list[str]:
+    return [sys.executable, "-S", "-c", f"print({text!r})"]
+
+
+def test_a_real_file(loop: Loop, tmp_path: Path) -> None:
+    file = tmp_path / "gapura.toml"
+    file.write_text('[sites."x.localhost"]\nrespond = "hello"\n[edge]\nhttp = "127.0.0.1:8080"\n')
+    plan, warnings = finish(loop, load(loop, str(file)))
+    assert plan["sites"][0]["hosts"] == ["x.localhost"]
+    assert warnings == []
+
+
+def test_every_problem_arrives(loop: Loop, tmp_path: Path) -> None:
+    file = tmp_path / "gapura.toml"
+    file.write_text('[sites."x.localhost"]\nproxy = "nowhere"\ncolour = 1\n')
+    with pytest.raises(ConfigError) as caught:
+        finish(loop, load(loop, str(file)))
+    assert {problem.line for problem in caught.value.problems} == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (printing("no json"), "could not be loaded"),
+        (printing(""), "could not be loaded"),
+        (printing("[]"), "could not be loaded"),
+        (printing('{"problems": [{"colour": 1}]}'), "could not be loaded"),
+        (printing(json.dumps({"plan": {"format": 99}})), "another version"),
+        (["/not/there"], "cannot be loaded: command not found"),
+    ],
+)
+def test_a_config_process_that_fails(argv: list[str], message: str, loop: Loop) -> None:
+    with pytest.raises(CommandError, match=message):
+        finish(loop, load(loop, "f", argv))
+
+
+def test_no_plan_and_no_problem_is_a_problem(loop: Loop) -> None:
+    with pytest.raises(ConfigError, match="could not be loaded"):
+        finish(loop, load(loop, "f", printing("{}")))
+
+
+def test_no_descriptor_is_left_open(loop: Loop) -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(CommandError):
+        finish(loop, load(loop, "f", printing("x")))
+    assert os.listdir("/proc/self/fd") == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "words"),
+    [(0, 0, 0o644, ""), (0, 0, 0o664, ""), (1, 0, 0o644, "another user"), (0, 0, 0o646, "others may"), (0, 1, 0o664, "others may")],
+)
+def test_whose_commands_root_executes(owner: int, group: int, mode: int, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "gapura.toml"
+    file.touch()
+    os.chown(file, owner, group)
+    file.chmod(mode)
+    problems = untrusted(str(file))
+    assert bool(problems) == bool(words)
+    assert all(words in problem.message and problem.hint for problem in problems)
