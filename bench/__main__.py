@@ -29,7 +29,7 @@ FOLDER = machine.ROOT / "bench"
 def options(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line. Raises SystemExit(2) when it is wrong."""
     parser = argparse.ArgumentParser(prog="bench/run", description="Gapura beside nginx, HAProxy and Caddy, each on one core.")
-    parser.add_argument("--quick", action="store_true", help="one short round, about a minute; prints, writes no result files")
+    parser.add_argument("--quick", action="store_true", help="one short round, 1-2 minutes; prints, writes no files")
     parser.add_argument("--only", action="append", choices=SCENARIOS, metavar="SCENARIO", help=f"one of {', '.join(SCENARIOS)}")
     parser.add_argument("--proxy", action="append", choices=PROXIES, metavar="NAME", help=f"one of {', '.join(PROXIES)}")
     parser.add_argument("--rounds", type=_positive, help=f"rounds of each load (default {ROUNDS}, quick 1)")
