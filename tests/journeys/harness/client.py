@@ -31,7 +31,7 @@ def visit(port: int, path: str = "/", *, host: str = HOST, language: str = "en",
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        connection.request("GET", path, headers={"Host": host, "Accept-Language": language})
+        connection.request("GET", path, headers={"Host": host, "Accept": "text/html,*/*;q=0.8", "Accept-Language": language})
         response = connection.getresponse()
         body = response.read().decode("utf-8", "replace")
         fields = {name.lower(): value for name, value in response.getheaders()}

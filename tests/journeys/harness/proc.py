@@ -60,6 +60,13 @@ def resident(pid: int) -> int:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmRSS:"))
 
 
+def worked(pid: int) -> float:
+    """Seconds of CPU that a process has used, user and system (proc(5), fields 14 and 15 of stat)."""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        words = file.read().rpartition(b") ")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def until(condition: Callable[[], object], within: float = 10.0, what: str = "") -> None:
     """Wait until a condition holds. Raises AssertionError when it does not in time."""
     deadline = time.monotonic() + within

@@ -167,9 +167,10 @@ class Site:
             channel.close()
 
     def status(self) -> Status:
-        """The document of `gapura status --json`."""
+        """The document of `gapura status --json`. Raises OSError as long as there is none."""
         reply = self.ask("status")
-        assert reply["ok"], reply
+        if not reply["ok"]:
+            raise BlockingIOError(reply["error"])
         return reply
 
     def wait(self, condition: Callable[[Status], object], within: float = 10.0) -> Status:
