@@ -164,6 +164,12 @@ def test_a_name_that_does_not_resolve_is_a_warning(configure: Configure) -> None
     assert [(item.message, item.line, item.warning) for item in warnings] == [("the name web.internal does not resolve", 3, True)]
 
 
+def test_a_misspelt_app_with_a_port_is_a_name_that_does_not_resolve(configure: Configure) -> None:
+    text = '[apps.dumbflix]\ncommand = "x"\n[sites."a.b"]\nproxy = "dumbflx:3000"\n'
+    [warning] = examine(configure(text)).warnings
+    assert warning.hint == 'did you mean "dumbflix", without a port? it is asked again and again, until then requests get 503'
+
+
 def test_an_address_that_a_name_repeats_is_one_server(configure: Configure) -> None:
     plan = load(configure(NAMES), resolver(web_internal=["10.0.0.1", "10.0.0.2"]))
     assert servers_of(plan, "web") == ["10.0.0.1:3000", "10.0.0.2:3000", "10.0.0.9:3000"]
@@ -286,6 +292,9 @@ def test_all_files_with_syntax_errors_are_named(system: Path) -> None:
 
 
 WORDS = [
+    "\x1b[31m",
+    "\u202e",
+    "\r",
     '"',
     "[",
     "]",
@@ -333,5 +342,6 @@ def test_mutated_files_never_raise_anything_else(configure: Configure, name: str
         except ConfigError as error:
             problems = error.problems
             outcomes["problems"] += bool(problems)
-        assert all(len(problem.text) <= 161 and problem.text.isprintable() for problem in problems)
+        assert all(len(problem.text) <= 161 for problem in problems)
+        assert all((problem.text + problem.message + problem.hint).isprintable() for problem in problems)
     assert min(outcomes.values()) > 0

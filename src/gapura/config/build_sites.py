@@ -121,43 +121,46 @@ class Sites:
 
     def _upstream(self, path: Path, text: str) -> str:
         """The upstream that `proxy` names, or one made of an address."""
-        name = text
-        if match := re.fullmatch(r"(?i)(https?)://([^/]*)(/.*)?", text):
-            scheme, name, rest = match[1].lower(), match[2], match[3] or "/"
-            if scheme == "https":
-                self.findings.error(path, "servers are spoken to in plain HTTP", f'write "{shown(name)}" with the port of its HTTP')
-                return name
-            if rest != "/":
-                hint = f'write proxy = "{shown(name)}" and rewrite = "{shown(rest)}"'
-                self.findings.error(path, f'"{shown(text)}" has a path', hint)
-                return name
-        if name in self.names:
-            return name
         try:
-            return self._address(path, text, name)
+            return self._lookup(path, text)
         except AddressError as error:
             self.findings.error(path, str(error), error.hint)
-            return name
+            return text
 
-    def _address(self, path: Path, text: str, name: str) -> str:
+    def _lookup(self, path: Path, text: str) -> str:
+        name = _without_scheme(text)
+        if name in self.names:
+            return name
         head, colon, port = name.rpartition(":")
         if colon and head in self.names:
-            kind = self.names[head]
-            raise AddressError(f'"{head}" is an {kind}: no port behind its name', f'write proxy = "{head}"')
-        if name.startswith(("unix:", "[")) or text != name or (colon and (port.isdigit() or not port)):
+            raise AddressError(f'"{head}" is an {self.names[head]}: no port behind its name', f'write proxy = "{head}"')
+        if name != text or name.startswith(("unix:", "[")) or (colon and (port.isdigit() or not port)):
             return self.upstreams.add_address(parse_server(name), path)
-        near = nearest(name, self.names)
-        if _BARE_HOST.fullmatch(name) and not near:
-            raise AddressError(f'"{shown(name)}" has no port', f'write proxy = "{shown(name)}:3000", with the port it listens on')
-        known = ", ".join(sorted(self.names))
-        hint = (
-            f'did you mean "{near}"?'
-            if near
-            else f"there are: {known}"
-            if known
-            else f'write [apps.{shown(name)}], or an address: "localhost:3000"'
-        )
-        raise AddressError(f'there is no upstream or app "{shown(name)}"', hint)
+        raise self._unknown(name)
+
+    def _unknown(self, name: str) -> AddressError:
+        if near := nearest(name, self.names):
+            hint = f'did you mean "{near}"?'
+        elif _BARE_HOST.fullmatch(name):
+            return AddressError(f'"{name}" has no port', f'write proxy = "{name}:3000", with the port it listens on')
+        elif self.names:
+            hint = f"there are: {', '.join(map(shown, sorted(self.names)))}"
+        else:
+            hint = f'write [apps.{shown(name)}], or an address: "localhost:3000"'
+        return AddressError(f'there is no upstream or app "{shown(name)}"', hint)
+
+
+def _without_scheme(text: str) -> str:
+    """`localhost:3000` of `http://localhost:3000/`, as people write it after proxy_pass. Raises AddressError."""
+    match = re.fullmatch(r"(?i)(https?)://([^/]*)(/.*)?", text)
+    if match is None:
+        return text
+    name, rest = match[2], match[3] or "/"
+    if match[1].lower() == "https":
+        raise AddressError("servers are spoken to in plain HTTP", f'write "{shown(name)}" with the port of its HTTP')
+    if rest != "/":
+        raise AddressError(f'"{shown(text)}" has a path', f'write proxy = "{shown(name)}" and rewrite = "{shown(rest)}"')
+    return name
 
 
 def _actions(route: Action) -> list[str]:

@@ -13,6 +13,7 @@ from .plan import HealthPlan, NamePlan, ServerPlan, UpstreamPlan, expand
 from .positions import Path
 from .schema_app import App
 from .schema_upstream import WITHOUT_BACKUP, Balancing, Health, Server, Upstream
+from .words import nearest
 
 Resolver: TypeAlias = Callable[[Sequence[str]], Mapping[str, list[str]]]
 """Numeric addresses of DNS names; a name that is not in the result, or has none, does not resolve."""
@@ -75,7 +76,9 @@ class Upstreams:
         for path, upstream, name in self._names:
             addresses = found.get(name["host"]) or (["127.0.0.1"] if name["host"] == "localhost" else [])
             if not addresses:
-                hint = "requests get 503 until it does; it is asked again and again"
+                near = nearest(name["host"], self.plans) if "." not in name["host"] else ""
+                meant = f'did you mean "{near}", without a port? ' if near and near != upstream["name"] else ""
+                hint = f"{meant}it is asked again and again, until then requests get 503"
                 self.findings.warn(path, f"the name {name['host']} does not resolve", hint)
             taken = {server["id"] for server in upstream["servers"]}
             upstream["servers"] = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..errors import ConfigError, Problem
 from .schema_app import VARIABLE
-from .source import read_text, shown_line
+from .source import read_text
+from .words import shown_line
 
 
 def read_env_file(file: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ..errors import ConfigError, Problem
 from .place import conf_d
 from .positions import Path, Positions, Span
 from .syntax import syntax_problem
-from .words import shown
+from .words import shown, shown_line
 
 LARGEST: Final = 1 << 20
 """No configuration is larger, in bytes."""
@@ -21,8 +21,6 @@ LONGEST_LINE: Final = 1 << 16
 """No line is longer, in characters: bounds what a parser may spend on one."""
 _DEEP_KEY: Final = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){64}")
 """tomllib needs time in the square of a key's parts, so keys with many are refused before it sees them."""
-SHOWN: Final = 160
-"""So much of a line is shown in a message."""
 
 
 class Source:
@@ -40,14 +38,6 @@ class Source:
         if self._positions is None:
             self._positions = Positions(self.text)
         return self._positions.key(path) if at_key else self._positions.value(path)
-
-
-def shown_line(line: str, column: int) -> str:
-    """A line as it is shown above a caret: one character for each, or "" when the place would be out of sight."""
-    text = "".join(c if c.isprintable() else " " for c in line.rstrip("\r\n"))
-    if len(text) <= SHOWN:
-        return text.rstrip()
-    return text[:SHOWN] + "…" if column <= SHOWN else ""
 
 
 def read_text(file: str) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from ..errors import Problem
+from .words import shown, shown_line
 
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _ASSIGNMENT: Final = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=\s*(.*?)[\s;]*$")
@@ -60,8 +61,7 @@ def syntax_problem(file: str, text: str, message: str) -> Problem:
     said, hint = next(((said, hint) for begin, said, hint in _WORDS if plain.startswith(begin)), (plain, ""))
     said, hint = _closer(plain, content, column, said, hint)
     column = min(column, len(content) + 1)
-    shown = "".join(c if c.isprintable() else " " for c in content[:160]).rstrip()
-    return Problem(said, file, line, column, shown if column <= 161 else "", hint, width)
+    return Problem(shown(said), file, line, column, shown_line(content, column), shown(hint, 200), width)
 
 
 def _closer(plain: str, content: str, column: int, said: str, hint: str) -> tuple[str, str]:
@@ -72,7 +72,7 @@ def _closer(plain: str, content: str, column: int, said: str, hint: str) -> tupl
         value = assignment[2]
         if value.lower() in ("true", "false"):
             return said, f"write {assignment[1]} = {value.lower()}"
-        return "the value is not in quotes", f'write {assignment[1]} = "{value}"'
+        return "the value is not in quotes", f'write {assignment[1]} = "{shown(value)}"'
     if plain.startswith("Invalid value") and (content.lstrip().startswith("[") or content.rstrip().endswith(("[", ","))):
         return "a list above is not closed" if content.lstrip().startswith("[") else "the list is not closed", "close it with ]"
     if plain.startswith("Invalid initial") and content.rstrip().endswith((",", "{")):

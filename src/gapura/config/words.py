@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 from pydantic_core import PydanticCustomError
+
+SHOWN: Final = 160
+"""So much of a line is shown in a message."""
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -28,6 +32,14 @@ def shown(value: object, limit: int = 60) -> str:
     text = value if isinstance(value, str) else str(value)
     text = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def shown_line(line: str, column: int) -> str:
+    """A line as it is shown above a caret: one character for each, or "" when the place would be out of sight."""
+    text = "".join(c if c.isprintable() else " " for c in line.rstrip("\r\n"))
+    if len(text) <= SHOWN:
+        return text.rstrip()
+    return text[:SHOWN] + "…" if column <= SHOWN else ""
 
 
 def wrong(message: str, hint: str = "") -> PydanticCustomError:
