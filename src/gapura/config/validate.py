@@ -60,16 +60,25 @@ FOREIGN: Final = {
 """Words of nginx, pm2 and Caddy, and what they are here."""
 
 _KINDS: Final = {
+    "model_type": "must be a table",
     "string_type": "must be a text in quotes",
     "int_type": "must be a whole number, without quotes",
     "int_from_float": "must be a whole number",
     "bool_type": "must be true or false, without quotes",
     "list_type": "must be a list",
     "dict_type": "must be a table",
-    "model_type": "must be a table",
-    "model_attributes_type": "must be a table",
     "too_short": "must not be empty",
 }
+
+
+_SHORT_FORMS: Final = {
+    "servers": "must be a text or a table",
+    "redirect": "must be a text or a table",
+    "respond": "must be a text or a table",
+    "health": "must be false or a table",
+    "access_log": "must be a path, false or a table",
+}
+"""Tables for which something shorter may stand."""
 
 
 def validate(findings: Findings) -> Document:
@@ -117,7 +126,8 @@ def _report(findings: Findings, item: ErrorDetails) -> None:
         findings.fault(loc, f"{key} must be {bound}")
     else:
         label = f"each element of {shown(key)}" if isinstance(loc[-1], int) else shown(key)
-        findings.fault(loc, f"{label} {_KINDS[kind]}" if kind in _KINDS else f"{label}: {item['msg']}")
+        words = _SHORT_FORMS.get(key, _KINDS[kind]) if kind == "model_type" else _KINDS.get(kind)
+        findings.fault(loc, f"{label} {words}" if words else f"{label}: {item['msg']}")
 
 
 def _table_name(loc: Path) -> str:
