@@ -85,12 +85,12 @@ class Children:
         self._running, self._pending = (generation, plan), None
         self.board.cells[b.H_GENERATION] = generation
         self._workers = plan["edge"]["workers"]
-        for child in self._seated():
-            if child.prepared >= generation and child.seat < self._workers:
-                self._open(child, generation)
-        yield from until(lambda: all(c.committed >= generation for c in self._seated() if c.prepared >= generation), PATIENCE)
-        for child in self._seated():
-            if generation <= child.prepared and child.committed < generation and child.seat < self._workers:
+        staying = [child for child in self._seated() if child.prepared >= generation and child.seat < self._workers]
+        for child in staying:
+            self._open(child, generation)
+        yield from until(lambda: all(child.committed >= generation or child.gone for child in staying), PATIENCE)
+        for child in staying:
+            if child.committed < generation and not child.gone:
                 log.warning("%s %d does not take up generation %d: it is replaced", child.role, child.pid, generation)
                 child.kill()
         for worker in self.workers[self._workers :]:

@@ -39,10 +39,10 @@ class Server:
         self._links: set[Link] = set()
         self.orphaned: Orphaned = _turn_away
         self.commands: Commands | None = None
-        try:
+        self.replaced = os.path.lexists(self._path)
+        """An earlier master did not end in peace: its socket was still there."""
+        if self.replaced:
             os.unlink(self._path)
-        except FileNotFoundError:
-            pass
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         before = os.umask(0o177)
         try:

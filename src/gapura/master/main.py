@@ -67,6 +67,7 @@ class Master:
         self._state: StateFile | None = None
         self._ending = False
         self._handed_over = False
+        self._ended = False
         self._dirty = False
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._open_files = soft
@@ -106,10 +107,11 @@ class Master:
         self._state = StateFile(self.run_folder)
         state = self._state.read()
         self._server = Server(self.loop, self.run_folder)
+        unclean = bool(state) or self._server.replaced
         self._server.admit(plan["edge"]["user"])
         orphans = Orphans(self.loop, self.sockets)
         self._server.orphaned = orphans.report
-        yield from orphans.gather(state)
+        yield from orphans.gather(state, unclean)
         shared = orphans.board or Board.create(time.monotonic_ns())
         shared.cells[Board.process(b.MASTER_ROW) + b.P_PID] = os.getpid()
         self.door = door = self._build(shared, plan, pipes, state)
@@ -206,7 +208,6 @@ class Master:
         door.board.cells[Board.process(b.MASTER_ROW) + b.P_BEAT] = time.monotonic_ns()
         door.children.watchdog()
         door.slots.sweep(door.fleet.busy_slots())
-        self._save()
 
     def _reap(self) -> None:
         """Every `waitpid` of the master: also for processes that only lost their parent (subreaper, PID 1)."""
@@ -287,7 +288,7 @@ class Master:
 
     def _hand_over(self, pid: int) -> None:
         """Step aside for another master: nothing is ended, everything is left to be found."""
-        self._save(always=True)
+        self._save()
         self._handed_over = True
         log.info("another master (pid %d) takes over", pid)
         if pid:
@@ -295,6 +296,7 @@ class Master:
         self._exit(remove=False)
 
     def _exit(self, remove: bool) -> None:
+        self._ended = True
         if self._commands is not None:
             self._commands.ended()
         if self._server is not None:
@@ -306,14 +308,17 @@ class Master:
     # -- what is told and kept ----------------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
-        self._dirty = True
+        """Something that a new master must know is different: it is written when this round of the loop is over."""
+        if not self._dirty:
+            self._dirty = True
+            self.loop.after(0.0, self._save)
 
-    def _save(self, always: bool = False) -> None:
-        """Write the state for the next master, when it has changed."""
-        door, state = self.door, self._state
-        if door is None or state is None or not (self._dirty or always):
-            return
+    def _save(self) -> None:
+        """Write the state for the next master."""
         self._dirty = False
+        door, state = self.door, self._state
+        if door is None or state is None or self._handed_over or self._ended:
+            return
         state.write(snapshot(door.children, self.sockets, door.fleet.describe(), door.generation, door.scaled))
 
     def _tell_ready(self, document: dict[str, Any]) -> None:

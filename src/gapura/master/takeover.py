@@ -26,6 +26,8 @@ HANDOVER = 10.0
 """Seconds that a living master has to step aside."""
 GATHER = 2.0
 """Seconds that living orphans have to report; those that do not are replaced all the same."""
+UNNAMED = 0.5
+"""Seconds that orphans have to report of whom nothing is known; they try every 0.2 s."""
 State = dict[str, Any]
 
 
@@ -111,12 +113,16 @@ class Orphans:
         self._children: Children | None = None
         self.board: Board | None = None
 
-    def gather(self, state: State) -> Steps[None]:
-        """Wait until the living ones that the state names have reported."""
+    def gather(self, state: State, unclean: bool) -> Steps[None]:
+        """Wait until the living ones that the state names have reported; a little, too, when an earlier master died `unclean`
+        and the state names none: it may have died before it could write them down.
+        """
         named = [*_entries(state.get("workers")), *_entries([state.get("control")])]
         living = {pid for pid, started in named if tree.start_time(pid) == started}
         if living:
             yield from until(lambda: living <= {child.pid for child in self._found}, GATHER)
+        elif unclean:
+            yield from until(lambda: bool(self._found), UNNAMED)
         self._gathering = False
         for pid in living - {child.pid for child in self._found}:
             log.warning("process %d of the earlier master does not report: it is killed", pid)
