@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -56,39 +57,52 @@ def test_a_foreign_server_stopped_by_a_signal(site: Site, foreign: Callable[...,
     site.down()
 
 
+HOLE = (
+    "ip link set lo up",
+    "ip link add name near type veth peer name far",
+    "ip addr add 10.77.0.1/24 dev near",
+    "ip link set near up",
+    "ip link set far up",
+    "ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent",
+    "echo ready",
+    "exec sleep 600",
+)
+"""A wire whose other end is nobody's: packets to 10.77.0.2 leave for a card that is not there, and no error comes back."""
+
+
 @pytest.fixture
 def network() -> Iterator[int]:
-    """A network namespace whose 10.77.0.0/24 swallows every packet; the process id that holds it."""
+    """A network namespace whose 10.77.0.2 swallows every packet; the process id that holds it."""
     if os.geteuid():
         pytest.skip("network namespaces need root")
-    # A dummy device drops what is sent through it: a SYN to any neighbour is never answered, not even by an ICMP error.
-    script = "ip link set lo up && ip link add hole type dummy && ip addr add 10.77.0.1/24 dev hole && ip link set hole up"
-    holder = subprocess.Popen(
-        ["unshare", "--net", "sh", "-c", f"{script} && echo ready && exec sleep 600"], stdout=subprocess.PIPE, text=True
-    )
+    holder = subprocess.Popen(["unshare", "--net", "sh", "-c", " && ".join(HOLE)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout is not None
         if holder.stdout.readline() != "ready\n":
-            pytest.skip("no network namespace with a dummy device here")
+            pytest.skip("no network namespace with a wire here")
         yield holder.pid
     finally:
         holder.kill()
         holder.communicate()
 
 
-def test_a_server_that_swallows_every_syn(site: Site, network: int) -> None:
+@pytest.mark.parametrize("checked", [True, False], ids=["with health checks", "without"])
+def test_a_server_that_swallows_every_syn(site: Site, network: int, checked: bool) -> None:
     site.prefix = ["nsenter", f"--net=/proc/{network}/ns/net"]
-    # The app is the one healthy server; behind the same upstream name there is no app, so it gets a fixed port.
+    # Foreign servers live in this test's network; in the other one an app under a fixed port plays their part.
     port = free_port()
+    words: dict[str, Any] = {} if checked else {"health": False}
     site.configure(
         site.app(name="well", instances=1, port=port),
-        section("upstreams.shop", servers=["10.77.0.2:80", f"127.0.0.1:{port}"]),
+        section("upstreams.shop", servers=["10.77.0.2:80", f"127.0.0.1:{port}"], **words),
     )
     site.up()
     with Load(site.port, total=1200, network=f"/proc/{network}/ns/net") as load:
         pass
     assert load.report.failures == {}
     assert load.report.slowest <= 2.5
+    if not checked:
+        assert load.report.slowest >= 1.9, "somebody found out, after the 2 s of connect_timeout"
     assert servers(site.status())["10.77.0.2:80"]["state"] != "up"
     site.down()
 
