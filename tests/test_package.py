@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import zipfile
 from collections.abc import Sequence
 from email.parser import Parser
@@ -165,8 +164,8 @@ def test_the_demo_of_an_installation(programs: Path, tmp_path: Path) -> None:
 def test_an_installation_with_its_dependencies_from_the_sdist(tmp_path: Path) -> None:
     """The long road: sdist, wheel made from it, pip fetching every dependency, and the demo."""
     sdist = build("sdist", ROOT, tmp_path / "sdist")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+    (tmp_path / "unpacked").mkdir()
+    assert run("tar", "-xf", sdist, "-C", tmp_path / "unpacked", cwd=tmp_path).returncode == 0
     (source,) = (tmp_path / "unpacked").iterdir()
     assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "src", "tests", "examples", "tools", "requirements"} <= {
         path.name for path in source.iterdir()
