@@ -12,7 +12,7 @@ from gapura.config.plan import Plan
 from gapura.ipc import Message
 from gapura.master.child import ARGV, CONTROL, WORKER, Child, execute
 from gapura.master.link import close_all
-from gapura.master.loop import Loop, Steps, until
+from gapura.master.loop import Loop, Steps, Timer, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
 
@@ -43,6 +43,8 @@ class Children:
         self._pending: tuple[int, Plan] | None = None
         self._ending = False
         self._short_lives: dict[int, int] = {}
+        self._filling: Timer | None = None
+        self._trouble = ""
         self._checked = time.monotonic()
 
     # -- who there is -----------------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ class Children:
         if failure := self._failure(generation):
             return failure
         if not any(worker.prepared >= generation for worker in self.workers):
-            return f"no worker was ready for it within {PATIENCE:.0f} s; error.log may tell why"
+            return self._trouble or f"no worker was ready for it within {PATIENCE:.0f} s; error.log may tell why"
         for child in self._seated():
             if child.prepared < generation:
                 log.warning("%s %d is not ready for generation %d: it is replaced", child.role, child.pid, generation)
@@ -215,13 +217,17 @@ class Children:
     def _replace(self, child: Child) -> None:
         short = time.monotonic() - child.since < SHORT_LIFE
         times = self._short_lives[child.seat] = self._short_lives.get(child.seat, 0) + 1 if short else 0
-        if times:
-            self.loop.after(min(LONGEST_DELAY, 0.05 * 2.0 ** min(times, 16)), self._fill)
-        else:
-            self._fill()
+        self._fill_later(min(LONGEST_DELAY, 0.05 * 2.0 ** min(times, 16)) if times else 0.0)
+
+    def _fill_later(self, seconds: float) -> None:
+        """Start whoever is missing after a delay; one such call is enough for all."""
+        if self._filling is not None:
+            self._filling.cancel()
+        self._filling = self.loop.after(seconds, self._fill)
 
     def _fill(self) -> None:
         """Start whoever is missing."""
+        self._filling = None
         if self._ending:
             return
         taken = {worker.seat for worker in self.workers}
@@ -238,8 +244,9 @@ class Children:
         try:
             child = execute(self.loop, role, self.argv[role], self.board, column, self.user)
         except (LaunchError, OSError) as error:
-            log.error("a %s cannot be started: %s", role, error)
-            self.loop.after(1.0, self._fill)
+            self._trouble = f"a {role} process cannot be started: {error}"
+            log.error("%s", self._trouble)
+            self._fill_later(1.0)
             return
         child.seat = seat
         child.link.lost = child.kill
@@ -280,7 +287,7 @@ class Children:
         column = next((column for column in range(b.COLUMNS) if column not in taken), None)
         if column is None:
             log.error("no column is left on the board: too many workers are still draining")
-            self.loop.after(1.0, self._fill)
+            self._fill_later(1.0)
             return None
         self._use_column(column)
         return column

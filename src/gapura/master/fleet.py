@@ -252,8 +252,8 @@ class Fleet:
                 tree.kill_tree(run.pid, run.mark, run.started)
 
     def describe(self) -> list[Saved]:
-        """What a new master needs to go on."""
-        return [instance.describe() for instance in self.instances]
+        """What a new master needs to go on: what is there, and what an earlier master left and nobody has looked at yet."""
+        return [*(instance.describe() for instance in self.instances), *self._saved.values()]
 
 
 def _failure(instance: Instance) -> str:

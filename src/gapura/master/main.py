@@ -195,7 +195,7 @@ class Master:
         yield from until(lambda: all(child.gone for child in ours), 2.0)
         for child in ours:
             child.kill()
-        self._exit(remove=False)
+        self._exit(remove=not any(not child.started_here for child in door.children.crew))
 
     # -- signals and timers -------------------------------------------------------------------------------------------------
 
@@ -268,7 +268,7 @@ class Master:
             self._ending = True
             log.info("stopping%s", ": requests under way are finished" if drain else "")
             self.notifier.stopping()
-            self.loop.start("end", self._finish(self.door, drain), lambda task: self._exit(remove=True))
+            self.loop.start("end", self._finish(self.door, drain), self._finished)
         elif not drain:
             log.warning("asked again: everything is killed")
             self.door.children.kill()
@@ -286,6 +286,13 @@ class Master:
         door.fleet.kill()
         self._reap()
 
+    def _finished(self, task: Task) -> None:
+        if task.error is not None:
+            log.error("not everything has ended as it should", exc_info=task.error)
+        if self._state is not None:
+            self._state.remove()
+        self._exit(remove=True)
+
     def _hand_over(self, pid: int) -> None:
         """Step aside for another master: nothing is ended, everything is left to be found."""
         self._save()
@@ -301,8 +308,6 @@ class Master:
             self._commands.ended()
         if self._server is not None:
             self._server.close(remove)
-        if self._state is not None and remove:
-            self._state.remove()
         self.loop.stop()
 
     # -- what is told and kept ----------------------------------------------------------------------------------------------
