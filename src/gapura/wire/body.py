@@ -88,7 +88,7 @@ class ChunkedDecoder:
             self._line = line
             return None, stop
         self._line = b""
-        if carriage != len(line) - 2:
+        if carriage < 0 or carriage != len(line) - 2:
             raise FramingError("a chunk line does not end with CRLF")
         return line[:-2], stop
 
