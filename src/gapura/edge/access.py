@@ -46,6 +46,15 @@ _JSON_FIELDS: Final = (
 _NUMBERS: Final = frozenset(("status", "body_bytes_sent", "tries", "request_time", "upstream_time"))
 
 
+_MILLISECONDS: Final = tuple(b"%d.%03d" % divmod(milliseconds, 1000) for milliseconds in range(2000))
+"""Durations below two seconds, ready to be written."""
+
+
+def _seconds(nanoseconds: int) -> bytes:
+    milliseconds = nanoseconds // 1_000_000
+    return _MILLISECONDS[milliseconds] if 0 <= milliseconds < 2000 else b"%.3f" % (nanoseconds / 1e9)
+
+
 class _Combined:
     """The default format, by hand: it is on the path of every request."""
 
@@ -54,38 +63,43 @@ class _Combined:
     def __init__(self) -> None:
         self._second = 0
         self._stamp = b""
-        self._escaped: dict[bytes, bytes] = {}
+        self._escaped: dict[bytes, bytes] = {b"": b"-"}
 
     def __call__(self, exchange: Exchange) -> bytes:
-        second = exchange.ended_at // 1_000_000_000
+        ended = exchange.ended_at
+        second = ended // 1_000_000_000
         if second != self._second:
             self._second = second
-            self._stamp = time.strftime("%d/%b/%Y:%H:%M:%S %z").encode()
+            self._stamp = time.strftime(" - - [%d/%b/%Y:%H:%M:%S %z] ").encode()
         head = exchange.head
+        target = head.target
+        if b'"' in target or b"\\" in target:
+            target = escape(target)
         escaped = self._escaped
         agent, referer = head.user_agent, head.referer
         answered = exchange.answered_at
-        return b'%b - - [%b] "%b %b HTTP/1.%d" %d %d "%b" "%b" %b %b %d %.3f %.3f\n' % (
+        server = exchange.server
+        return b'%b%b"%b %b HTTP/1.%d" %d %d "%b" "%b" %b %b %d %b %b\n' % (
             exchange.client,
             self._stamp,
             head.method,
-            self._escape(head.target) if b'"' in head.target or b"\\" in head.target else head.target,
+            target,
             head.minor,
             exchange.status,
             exchange.sent,
             escaped.get(referer) or self._escape(referer),
             escaped.get(agent) or self._escape(agent),
             exchange.request_id,
-            exchange.server_id or b"-",
+            server.id_bytes if server is not None else b"-",
             exchange.tries,
-            (exchange.ended_at - exchange.started_at) / 1e9,
-            (answered - exchange.claimed_at) / 1e9 if answered else 0.0,
+            _seconds(ended - exchange.started_at),
+            _seconds(answered - exchange.claimed_at) if answered else b"-",
         )
 
     def _escape(self, value: bytes) -> bytes:
         if len(self._escaped) >= _REMEMBERED:
-            self._escaped.clear()
-        self._escaped[value] = result = escape(value) or b"-"
+            self._escaped = {b"": b"-"}
+        self._escaped[value] = result = escape(value)
         return result
 
 

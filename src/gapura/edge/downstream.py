@@ -39,7 +39,7 @@ class Downstream(asyncio.Protocol):
 
     __slots__ = (
         "worker", "transport", "client", "peer", "scheme", "reader",
-        "exchange", "phase", "deadline", "requests", "since", "outstanding",
+        "exchange", "phase", "deadline", "requests", "now", "since", "outstanding",
         "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
         "body_paused", "write_paused", "half_closed", "continue_due", "lost",
     )  # fmt: skip
@@ -77,7 +77,7 @@ class Downstream(asyncio.Protocol):
         self.client = self.peer.encode()
         limits = worker.limits
         self.reader = RequestReader(self, limits["head"], limits["headers"], limits["target"])
-        self.since = monotonic_ns()
+        self.now = self.since = monotonic_ns()
         self.phase = READING
         self.deadline = self.since + worker.head_ns
         if not worker.admit(self):
@@ -86,12 +86,13 @@ class Downstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         reader = self.reader
         phase = self.phase
+        self.now = now = monotonic_ns()
         if phase == IDLE:
-            self.since = monotonic_ns()
+            self.since = now
             self.phase = READING
-            self.deadline = self.since + self.worker.head_ns
+            self.deadline = now + self.worker.head_ns
         elif phase == RECEIVING:
-            self.deadline = monotonic_ns() + self.worker.body_ns
+            self.deadline = now + self.worker.body_ns
         elif phase == LINGERING:
             return
         try:
@@ -133,10 +134,10 @@ class Downstream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        if self.phase == SENDING:
-            self.phase = WORKING
-            self.deadline = 0
         exchange = self.exchange
+        if self.phase == SENDING:
+            self.phase = WORKING if exchange is not None else IDLE
+            self.deadline = 0 if exchange is not None else monotonic_ns() + self.worker.idle_ns
         if exchange is not None:
             if exchange.handler is not None:
                 exchange.handler.resume()
@@ -149,12 +150,12 @@ class Downstream(asyncio.Protocol):
         worker = self.worker
         self.requests += 1
         self.keep_alive = head.keep_alive and not worker.draining
-        self.discarded = 0
         self.exchange = exchange = Exchange(worker, self, worker.snapshot, head, self.since)
         if head.length:
+            self.discarded = 0
             self.phase = RECEIVING
-            self.since = monotonic_ns()
-            self.deadline = self.since + worker.body_ns
+            self.since = self.now
+            self.deadline = self.now + worker.body_ns
             self.continue_due = head.expect_continue
         else:
             self.phase = WORKING
@@ -194,17 +195,16 @@ class Downstream(asyncio.Protocol):
     # -- the exchange's sink --------------------------------------------------------------------------------------------
 
     def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
+        self.pending = self._head_bytes(status_line, lines, length, bodyless)
+
+    def _head_bytes(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> bytes:
+        """The response head with the framing that the client understands (RFC 9112 §6, §9.3)."""
         exchange = cast(Exchange, self.exchange)
         head = exchange.head
-        state = self.reader.state
-        if state != DONE and head.length:
-            # an unread body: the connection is only kept when what follows is sure to come and to be short
-            short = 0 < head.length <= DISCARD and not self.continue_due
-            if state == BROKEN or (exchange.handler is None and not short):
-                self.keep_alive = False
+        if head.length:
+            self._unread_body(exchange)
         self.bodyless = bodyless
-        self.chunked = False
-        self.open_ended = False
+        self.chunked = self.open_ended = False
         if length >= 0:
             lines.append(b"Content-Length: %d" % length)
         elif not bodyless:
@@ -218,7 +218,23 @@ class Downstream(asyncio.Protocol):
             lines.append(b"Connection: close")
         elif not head.minor:
             lines.append(b"Connection: keep-alive")
-        self.pending = b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status_line, b"\r\n".join(lines))
+        return b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status_line, b"\r\n".join(lines))
+
+    def _unread_body(self, exchange: Exchange) -> None:
+        """Keep the connection only when what follows of an unread body is sure to come and to be short."""
+        state = self.reader.state
+        short = 0 < exchange.head.length <= DISCARD and not self.continue_due
+        if state == BROKEN or (state != DONE and exchange.handler is None and not short):
+            self.keep_alive = False
+
+    def whole(self, status_line: bytes, lines: list[bytes], body: bytes, length: int, bodyless: bool, now: int) -> None:
+        data = self._head_bytes(status_line, lines, length, bodyless)
+        if body and not bodyless:
+            data += body
+            cast(Exchange, self.exchange).sent = len(body)
+        if not self.lost:
+            self.transport.write(data)
+        self._ended(now)
 
     def interim(self, status_line: bytes, lines: list[bytes]) -> None:
         if self.exchange is not None and self.exchange.head.minor and not self.lost:
@@ -240,7 +256,6 @@ class Downstream(asyncio.Protocol):
             self.pending = b""
 
     def end(self, trailers: list[bytes]) -> None:
-        exchange = cast(Exchange, self.exchange)
         if not self.lost:
             tail = self.pending
             self.pending = b""
@@ -248,16 +263,26 @@ class Downstream(asyncio.Protocol):
                 tail += last_chunk(trailers)
             if tail:
                 self.transport.write(tail)
+        self._ended(monotonic_ns())
+
+    def _ended(self, now: int) -> None:
+        """The answer is written: on to the next request, or close."""
+        exchange = cast(Exchange, self.exchange)
         self.exchange = None
         exchange.handler = None
-        exchange.finish()
+        exchange.finish(now)
         if self.lost:
             return
-        if self.reader.state == BROKEN or not self.keep_alive or self.half_closed:
+        state = self.reader.state
+        if not self.keep_alive or self.half_closed or state == BROKEN:
             self._linger()
             return
-        self.phase = RECEIVING if self.reader.state == BODY else IDLE
-        self.deadline = exchange.ended_at + (self.worker.body_ns if self.phase == RECEIVING else self.worker.idle_ns)
+        if state == BODY:
+            self.phase = RECEIVING
+            self.deadline = now + self.worker.body_ns
+        elif not self.write_paused:
+            self.phase = IDLE
+            self.deadline = now + self.worker.idle_ns
         if self.body_paused:
             self.resume_body()
         if not self.advancing:
@@ -274,7 +299,7 @@ class Downstream(asyncio.Protocol):
                 self.transport.close()
             self.closing = True
         if exchange is not None:
-            exchange.finish()
+            exchange.finish(monotonic_ns())
 
     def pause_body(self) -> None:
         if not self.body_paused:
@@ -320,7 +345,7 @@ class Downstream(asyncio.Protocol):
             reader = self.reader
             while self.exchange is None and reader.state == DONE and not self.closing and not self.write_paused:
                 if reader.waiting:
-                    self.since = monotonic_ns()
+                    self.now = self.since = monotonic_ns()
                     reader.next_request()
                     if self.exchange is None and reader.state == HEAD:
                         self.phase = READING

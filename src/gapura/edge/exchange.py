@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gapura.edge import pages
 from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, Route, Site
 from gapura.errors import ClientError
-from gapura.wire.request import CHUNKED, RequestHead
+from gapura.wire.request import RequestHead
 
 if TYPE_CHECKING:
+    from gapura.balance.server import Server
     from gapura.edge.snapshot import Snapshot
     from gapura.edge.worker import Worker
 
@@ -34,12 +35,17 @@ class Sink(Protocol):
     client: bytes
     peer: str
     scheme: bytes
+    now: int
+    """CLOCK_MONOTONIC when the client was last heard, in ns."""
 
     def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
         """Begin the final answer. `length` in bytes or UNKNOWN; `bodyless`: no body follows whatever `length` announces."""
 
     def interim(self, status_line: bytes, lines: list[bytes]) -> None:
         """Pass a 1xx answer."""
+
+    def whole(self, status_line: bytes, lines: list[bytes], body: bytes, length: int, bodyless: bool, now: int) -> None:
+        """`start`, `data` and `end` at once, for an answer that is all here."""
 
     def data(self, data: bytes) -> None: ...
     def flush(self) -> None:
@@ -75,29 +81,26 @@ class Exchange:
     """A request head, the way it takes, and what is noted of it for the log. Times are CLOCK_MONOTONIC in ns."""
 
     __slots__ = (
-        "worker", "sink", "snapshot", "head", "client", "peer", "scheme", "host_name",
-        "site", "route", "handler", "step", "reroutes", "body_limit", "body_seen",
-        "status", "sent", "tries", "upstream_name", "server_id", "server_address", "request_id",
-        "started_at", "claimed_at", "answered_at", "ended_at", "started", "rest",
+        "worker", "sink", "snapshot", "head", "client", "host_name", "request_id",
+        "site", "route", "handler", "step", "reroutes", "body_seen",
+        "status", "started", "sent", "tries", "server", "server_port",
+        "started_at", "claimed_at", "answered_at", "ended_at",
     )  # fmt: skip
 
+    sink: Sink
     head: RequestHead
     client: bytes  # the client's address, behind trusted proxies too
-    peer: str  # who is connected
-    scheme: bytes
     host_name: bytes  # of the Host header, lower case, without port
     status: int
     sent: int  # body bytes passed to the client's connection
     tries: int  # servers claimed
-    upstream_name: bytes
-    server_id: bytes
-    server_address: bytes
+    server: Server | None  # the last one claimed
+    server_port: int
     request_id: bytes
     started_at: int  # first byte of the head
     claimed_at: int  # last claim of a server
     answered_at: int  # its response head
     ended_at: int
-    rest: bytes  # what follows the matched prefix
 
     def __init__(self, worker: Worker, sink: Sink, snapshot: Snapshot, head: RequestHead, started_at: int) -> None:
         self.worker = worker
@@ -105,30 +108,18 @@ class Exchange:
         self.snapshot = snapshot
         self.head = head
         self.client = sink.client
-        self.peer = sink.peer
-        self.scheme = sink.scheme
+        given = head.request_id
+        self.request_id = given if given and _REQUEST_ID.match(given) else worker.new_request_id()
         self.host_name = b""
         self.site: Site | None = None
         self.route: Route | None = None
         self.handler: Handler | None = None
-        self.step = 0
-        self.reroutes = 0
-        self.body_limit = 0
-        self.body_seen = 0
-        self.status = 0
-        self.sent = 0
-        self.tries = 0
-        self.upstream_name = b""
-        self.server_id = b""
-        self.server_address = b""
-        given = head.request_id
-        self.request_id = given if given and _REQUEST_ID.match(given) else worker.new_request_id()
-        self.started_at = started_at
-        self.claimed_at = 0
-        self.answered_at = 0
-        self.ended_at = 0
+        self.step = self.reroutes = self.body_seen = 0
+        self.status = self.sent = self.tries = self.server_port = 0
         self.started = False
-        self.rest = b""
+        self.server = None
+        self.started_at = started_at
+        self.claimed_at = self.answered_at = self.ended_at = 0
 
     def begin(self) -> None:
         """Find the route and run its steps."""
@@ -152,7 +143,7 @@ class Exchange:
         if route is None:
             raise ClientError(404, "There is no page at this address.")
         self.route = route
-        self.body_limit = limit = route.body_limit
+        limit = route.body_limit
         if limit and self.head.length > limit:
             raise ClientError(413, f"The request body is larger than the {limit} bytes allowed here.")
         self.step = 0
@@ -182,8 +173,9 @@ class Exchange:
     def on_body(self, data: bytes) -> None:
         """A piece of the request body. Raises ClientError 413 when it grows too large."""
         self.body_seen += len(data)
-        if self.body_limit and self.body_seen > self.body_limit:
-            raise ClientError(413, f"The request body is larger than the {self.body_limit} bytes allowed here.")
+        limit = self.route.body_limit if self.route is not None else 0
+        if limit and self.body_seen > limit:
+            raise ClientError(413, f"The request body is larger than the {limit} bytes allowed here.")
         if self.handler is not None:
             self.handler.body(data)
 
@@ -196,7 +188,7 @@ class Exchange:
         if not self.status:
             self.status = CLIENT_GONE
         self.cancel()
-        self.finish()
+        self.finish(monotonic_ns())
 
     def cancel(self) -> None:
         """Let the handler go without an answer from it."""
@@ -215,13 +207,12 @@ class Exchange:
     def reply(self, status: int, lines: list[bytes], body: bytes) -> int:
         """A whole answer at once."""
         self.handler = None
+        self.status = status
+        self.started = True
         lines.append(b"X-Request-Id: " + self.request_id)
         bodyless = self.head.method == b"HEAD" or status in (204, 304)
-        self.start(status, b"%d %b" % (status, pages.REASONS.get(status, "Status").encode()), lines, len(body), bodyless)
-        if body and not bodyless:
-            self.sent = len(body)
-            self.sink.data(body)
-        self.sink.end([])
+        line = b"%d %b" % (status, pages.REASONS.get(status, "Status").encode())
+        self.sink.whole(line, lines, body, len(body), bodyless, monotonic_ns())
         return ANSWERED
 
     def refuse(self, status: int, reason: str, retry: bool = False, lines: list[bytes] | None = None) -> int:
@@ -234,13 +225,9 @@ class Exchange:
         body, more = pages.render(status, self.head, reason, self.request_id.decode("latin-1"), retry)
         return self.reply(status, [*more, *(lines or ())], body)
 
-    def finish(self) -> None:
-        """The exchange is over: note it. Called once by the sink."""
-        if not self.ended_at:
-            self.ended_at = monotonic_ns()
-            self.worker.journal(self)
-
-    @property
-    def has_body(self) -> bool:
-        """A request body follows the head."""
-        return self.head.length == CHUNKED or self.head.length > 0
+    def finish(self, now: int) -> None:
+        """The exchange is over: note it. Called once, by the sink."""
+        self.ended_at = now
+        log = self.worker.access_log
+        if log is not None:
+            log.add(self)

@@ -56,7 +56,6 @@ class ProxyOptions:
         "target",
         "served_by",
         "tunnel_ns",
-        "upstream_name",
     )
 
     def __init__(
@@ -70,9 +69,7 @@ class ProxyOptions:
         key: Callable[[Exchange], bytes] | None,
         target: Callable[[Exchange], bytes] | None,
         served_by: bool,
-        upstream_name: bytes,
     ) -> None:
-        self.upstream_name = upstream_name
         self.connect_ns = connect_ns
         self.read_ns = read_ns
         self.send_ns = send_ns
@@ -84,13 +81,43 @@ class ProxyOptions:
         self.served_by = served_by
 
 
+class _Body:
+    """A request body on its way: kept as long as it may have to be sent again."""
+
+    __slots__ = ("parts", "size", "ended", "replayable")
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.ended = False
+        self.replayable = True
+
+    def forget(self) -> None:
+        """It has become too long to be kept."""
+        self.replayable = False
+        self.parts.clear()
+        self.size = 0
+
+
+class _Trouble:
+    """What went wrong so far with an exchange; most have none."""
+
+    __slots__ = ("tried", "failure", "broken", "broken_at", "moved")
+
+    def __init__(self) -> None:
+        self.tried: list[Server] = []
+        self.failure = STALE
+        self.broken = 0
+        self.broken_at = 0
+        self.moved = False
+
+
 class Forward:
     """Handler of a proxied exchange and user of a server connection."""
 
     __slots__ = (
-        "exchange", "upstream", "options", "key", "state", "deadline", "held_until", "moved", "tried",
-        "server", "slot", "connection", "reused", "body_parts", "body_size", "body_ended", "replayable",
-        "failure", "broken", "broken_at", "paused",
+        "exchange", "upstream", "options", "key", "state", "deadline", "held_until",
+        "server", "slot", "connection", "reused", "paused", "request_body", "trouble",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, upstream: Upstream, options: ProxyOptions) -> None:
@@ -99,30 +126,19 @@ class Forward:
         self.options = options
         self.key = options.key(exchange) if options.key else b""
         self.state = CLAIMING
-        self.deadline = 0
-        self.held_until = 0
-        self.moved = False
-        self.tried: list[Server] = []
+        self.deadline = self.held_until = 0
         self.server: Server | None = None
-        self.slot = 0
         self.connection: ServerConnection | None = None
-        self.reused = False
-        self.body_parts: list[bytes] = []
-        self.body_size = 0
-        self.body_ended = not exchange.has_body
-        self.replayable = True
-        self.failure = -1
-        self.broken = 0
-        self.broken_at = 0
         self.paused = False
+        self.request_body = _Body() if exchange.head.length else None
+        self.trouble: _Trouble | None = None
         exchange.handler = self
-        exchange.upstream_name = options.upstream_name
         exchange.worker.forwards.add(self)
 
-    def begin(self) -> None:
+    def begin(self, now: int) -> None:
         """Claim a server and go."""
-        now = monotonic_ns()
-        server = self.upstream.claim(now, self.key, self.tried)
+        trouble = self.trouble
+        server = self.upstream.claim(now, self.key, trouble.tried if trouble else None)
         if server is None:
             self._no_server(now)
         else:
@@ -133,27 +149,28 @@ class Forward:
     def _attach(self, server: Server, now: int) -> None:
         """A server is claimed: get a connection to it."""
         exchange = self.exchange
-        self.server = server
+        self.server = exchange.server = server
         self.slot = slot = server.slot
         exchange.tries += 1
         exchange.claimed_at = now
-        exchange.server_id = server.id_bytes
-        port = server.port_now()
+        exchange.server_port = port = server.port_now()
         pool = exchange.worker.pool
+        trouble = self.trouble
         # what must not be repeated never goes out on a connection that the server may have closed just now
-        kept = exchange.head.method in IDEMPOTENT and self.failure != BROKEN
-        connection = pool.take(server, slot, port, self) if kept else None
-        if connection is not None:
-            self.reused = True
-            self._send(connection, now)
-            return
+        if exchange.head.method in IDEMPOTENT and (trouble is None or trouble.failure != BROKEN):
+            connection = pool.take(server, slot, port, self)
+            if connection is not None:
+                self.reused = True
+                self._send(connection, now)
+                return
         self.reused = False
         self.state = CONNECTING
         self.deadline = now + self.options.connect_ns
         self.connection = pool.open(server, slot, port, self, self.upstream.keepalive)
 
     def on_connected(self, connection: ServerConnection) -> None:
-        if self.failure == BROKEN and self.held_until and not self._came_up_since(self.broken_at):
+        trouble = self.trouble
+        if trouble and trouble.failure == BROKEN and self.held_until and not self._came_up_since(trouble.broken_at):
             # the only server closed on this request and was there all the time: the request is what it does not like
             self._answered_by_nobody(BROKEN)
             return
@@ -172,15 +189,19 @@ class Forward:
         self.state = WAITING
         connection.reader.expect(exchange.head.method)
         data = request_bytes(exchange, self.options, cast(Server, self.server))
-        if self.body_parts:
-            data += b"".join(map(chunk, self.body_parts) if exchange.head.length == CHUNKED else self.body_parts)
-            if self.body_size > REPLAY:
-                self._forget_body()
-        if self.body_ended:
-            if exchange.head.length == CHUNKED:
-                data += last_chunk()
+        body = self.request_body
+        if body is None:
             self.deadline = now + self.options.read_ns
             connection.write(data)
+            return
+        chunked = exchange.head.length == CHUNKED
+        if body.parts:
+            data += b"".join(map(chunk, body.parts) if chunked else body.parts)
+            if body.size > REPLAY:
+                body.forget()
+        if body.ended:
+            self.deadline = now + self.options.read_ns
+            connection.write(data + last_chunk() if chunked else data)
         else:
             self.deadline = 0
             connection.write(data)
@@ -188,38 +209,44 @@ class Forward:
             exchange.sink.resume_body()
 
     def body(self, data: bytes) -> None:
-        if self.replayable:
-            self.body_parts.append(data)
-            self.body_size += len(data)
+        body = cast(_Body, self.request_body)
+        if body.replayable:
+            body.parts.append(data)
+            body.size += len(data)
         if self.state < WAITING:
             self.exchange.sink.pause_body()
             return
-        if self.body_size > REPLAY:
-            self._forget_body()
+        if body.size > REPLAY:
+            body.forget()
         if self.connection is not None:
             self.connection.write(chunk(data) if self.exchange.head.length == CHUNKED else data)
 
-    def _forget_body(self) -> None:
-        self.replayable = False
-        self.body_parts.clear()
-        self.body_size = 0
-
     def body_end(self) -> None:
-        if self.body_ended:
-            return
-        self.body_ended = True
+        body = cast(_Body, self.request_body)
+        body.ended = True
         if self.state >= WAITING and self.connection is not None:
             if self.exchange.head.length == CHUNKED:
                 self.connection.write(last_chunk())
             if self.state == WAITING:
                 self.deadline = monotonic_ns() + self.options.read_ns
 
+    @property
+    def _sent_whole(self) -> bool:
+        """The whole request has been handed to the connection."""
+        return self.request_body is None or self.request_body.ended
+
+    @property
+    def _repeatable(self) -> bool:
+        """The request may be sent once more although a server may have seen it."""
+        body = self.request_body
+        return self.exchange.head.method in IDEMPOTENT and (body is None or body.replayable)
+
     def on_server_slow(self) -> None:
         self.exchange.sink.pause_body()
         self.deadline = monotonic_ns() + self.options.send_ns
 
     def on_server_ready(self) -> None:
-        self.deadline = monotonic_ns() + self.options.read_ns if self.body_ended else 0
+        self.deadline = monotonic_ns() + self.options.read_ns if self._sent_whole else 0
         self.exchange.sink.resume_body()
 
     # -- from the server ------------------------------------------------------------------------------------------------
@@ -228,34 +255,44 @@ class Forward:
         if head.status == EARLY_HINTS:
             self.exchange.sink.interim(head.status_line, head.lines)
 
+    def on_whole(self, head: ResponseHead, body: bytes) -> None:
+        exchange = self.exchange
+        now = monotonic_ns()
+        status = head.status
+        connection = self._answered(head, now)
+        exchange.status = status
+        exchange.started = True
+        bodyless = not head.length and (status in (204, 304) or exchange.head.method == b"HEAD")
+        self._finished(connection, now)
+        exchange.sink.whole(head.status_line, head.lines, body, head.declared if bodyless else head.length, bodyless, now)
+
     def on_response(self, head: ResponseHead) -> None:
         exchange = self.exchange
-        connection = cast(ServerConnection, self.connection)
         now = monotonic_ns()
-        exchange.answered_at = now
-        status = head.status
-        if status == SWITCHING_PROTOCOLS and not wants_tunnel(exchange.head):
+        if head.status == SWITCHING_PROTOCOLS and not wants_tunnel(exchange.head):
             raise ServerError(502, "the server switched protocols without being asked")
-        self.upstream.answered(cast(Server, self.server), self.slot, connection.opened_at, now, now - exchange.claimed_at)
+        self._answered(head, now)
         self.state = RELAYING
-        lines = head.lines
-        if self.options.served_by:
-            lines.append(b"X-Served-By: " + exchange.server_id)
-        lines.append(b"X-Request-Id: " + exchange.request_id)
-        if status == SWITCHING_PROTOCOLS:
-            self._tunnel(head, lines)
+        if head.status == SWITCHING_PROTOCOLS:
+            self._tunnel(head, head.lines)
             return
         self.deadline = now + self.options.read_ns
-        bodyless = not head.length and (exchange.head.method == b"HEAD" or status in (204, 304))
-        if bodyless:
-            length = head.declared
-        elif head.length >= 0:
-            length = head.length
+        if head.length < 0 and head.trailer and exchange.head.wants_trailers:
+            head.lines.append(head.trailer)
+        exchange.start(head.status, head.status_line, head.lines, max(head.length, UNKNOWN), False)
+
+    def _answered(self, head: ResponseHead, now: int) -> ServerConnection:
+        """A response head arrived: count it, and add what Gapura says."""
+        exchange = self.exchange
+        connection = cast(ServerConnection, self.connection)
+        server = cast(Server, self.server)
+        exchange.answered_at = now
+        self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at)
+        if self.options.served_by:
+            head.lines.append(b"X-Served-By: %b\r\nX-Request-Id: %b" % (server.id_bytes, exchange.request_id))
         else:
-            length = UNKNOWN
-            if head.trailer and exchange.head.wants_trailers:
-                lines.append(head.trailer)
-        exchange.start(status, head.status_line, lines, length, bodyless)
+            head.lines.append(b"X-Request-Id: " + exchange.request_id)
+        return connection
 
     def on_data(self, data: bytes) -> None:
         exchange = self.exchange
@@ -269,17 +306,20 @@ class Forward:
                 self.deadline = monotonic_ns() + self.options.read_ns
 
     def on_end(self, trailers: list[bytes]) -> None:
+        self._finished(cast(ServerConnection, self.connection), monotonic_ns())
         exchange = self.exchange
-        connection = cast(ServerConnection, self.connection)
+        exchange.sink.end(trailers if trailers and exchange.head.wants_trailers else [])
+
+    def _finished(self, connection: ServerConnection, now: int) -> None:
+        """The response is complete: give the claim and the connection back before the client's next request looks for one."""
         self._let_go()
         if self.paused and connection.transport is not None and not connection.lost:
             connection.transport.resume_reading()
-        if self.body_ended:
-            exchange.worker.pool.give_back(connection, self.options.keepalive_ns)
+        body = self.request_body
+        if body is None or body.ended:
+            self.exchange.worker.pool.give_back(connection, now + self.options.keepalive_ns)
         else:
             connection.close()  # it answered without having read the request
-        self.body_parts.clear()
-        exchange.sink.end(trailers if trailers and exchange.head.wants_trailers else [])
 
     def pause(self) -> None:
         """The client is slow: the server waits, and is not blamed for it."""
@@ -321,29 +361,29 @@ class Forward:
         exchange.worker.tunnels.discard(tunnel)
         exchange.handler = None
         self._let_go()
-        exchange.finish()
+        exchange.finish(monotonic_ns())
         exchange.worker.forget(cast("Downstream", exchange.sink))
 
     # -- failures -------------------------------------------------------------------------------------------------------
 
     def on_refused(self, reason: str) -> None:
-        self._failed(REFUSED, f"no connection: {reason}", 503)
+        self._failed(REFUSED, f"no connection: {reason}")
 
     def on_broken(self, error: ServerError, answering: bool) -> None:
         if answering:
-            self._failed(INVALID, error.reason, error.status)
+            self._failed(INVALID, error.reason)
         else:
-            self._failed(STALE if self.reused else BROKEN, error.reason, error.status)
+            self._failed(STALE if self.reused else BROKEN, error.reason)
 
     def expire(self, now: int) -> None:
         """The deadline has passed (called by the worker's sweep)."""
         self.deadline = 0
         if self.state == CONNECTING:
-            self._failed(REFUSED, "no connection within the connect timeout", 504)
+            self._failed(REFUSED, "no connection within the connect timeout")
         elif self.state in (WAITING, RELAYING):
-            self._failed(LATE, "no answer within the read timeout", 504)
+            self._failed(LATE, "no answer within the read timeout")
 
-    def _failed(self, failure: int, reason: str, status: int) -> None:
+    def _failed(self, failure: int, reason: str) -> None:
         """An attempt failed: answer, or go on with another server, or wait."""
         exchange = self.exchange
         server = cast(Server, self.server)
@@ -363,27 +403,31 @@ class Forward:
             exchange.handler = None
             exchange.sink.abort()
             return
-        if failure != REFUSED and not (exchange.head.method in IDEMPOTENT and self.replayable):
-            exchange.refuse(status, self._explain(failure))
+        if failure != REFUSED and not self._repeatable:
+            self._answered_by_nobody(failure)
             return
-        self.failure = failure
+        trouble = self.trouble
+        if trouble is None:
+            trouble = self.trouble = _Trouble()
+        trouble.failure = failure
         if failure == BROKEN:
-            self.broken += 1
-            self.broken_at = now
+            trouble.broken += 1
+            trouble.broken_at = now
         if failure != STALE:
-            self.tried.append(server)
+            trouble.tried.append(server)
         self.state = CLAIMING
         exchange.worker.forwards.add(self)
         limit = self.upstream.plan["tries"]
-        if (limit and exchange.tries >= limit) or self.broken > MAX_BROKEN:
-            exchange.refuse(status, self._explain(failure))
+        if (limit and exchange.tries >= limit) or trouble.broken > MAX_BROKEN:
+            self._answered_by_nobody(failure)
             return
-        self.begin()
+        self.begin(now)
 
     def _no_server(self, now: int) -> None:
         """Nobody is left for this request: wait if one may return, else answer."""
         exchange = self.exchange
-        failure = self.failure
+        trouble = self.trouble
+        failure = trouble.failure if trouble else STALE
         if failure in (INVALID, LATE) or (failure == BROKEN and not self.upstream.hold_ns):
             self._answered_by_nobody(failure)
             return
@@ -393,7 +437,8 @@ class Forward:
         if now >= self.held_until or not (again or self.upstream.may_return(now)):
             self._give_up(now)
             return
-        self.tried.clear()
+        if trouble:
+            trouble.tried.clear()
         self.state = HELD
         self.deadline = 0
         if not exchange.worker.hold.add(self, again):
@@ -448,20 +493,20 @@ class Forward:
     def rescue(self, now: int) -> None:
         """The server was found to be hung while this request waits on it: move it to another one, once."""
         server = self.server
-        if server is None or self.state != WAITING or self.moved or not self.replayable:
+        if server is None or self.state != WAITING or self.exchange.worker.board.cells[self.slot + HEALTH] == HEALTHY:
             return
-        if self.exchange.head.method not in IDEMPOTENT:
+        trouble = self.trouble or _Trouble()
+        if trouble.moved or not self._repeatable:
             return
-        if self.exchange.worker.board.cells[self.slot + HEALTH] == HEALTHY:
-            return
-        other = self.upstream.claim(now, self.key, [*self.tried, server])
+        other = self.upstream.claim(now, self.key, [*trouble.tried, server])
         if other is None:
             return
         connection = cast(ServerConnection, self.connection)
         self._let_go()
         connection.close()
-        self.tried.append(server)
-        self.moved = True
+        trouble.tried.append(server)
+        trouble.moved = True
+        self.trouble = trouble
         self.exchange.worker.forwards.add(self)
         self._attach(other, now)
 

@@ -56,20 +56,20 @@ class Trust:
         """The header lines that tell the server about the client, joined by CRLF."""
         head = exchange.head
         host = head.host or b""
-        if not self.networks or not head.forwarded or not self.trusts(exchange.peer):
+        if not self.networks or not head.forwarded or not self.trusts(exchange.sink.peer):
             return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
                 exchange.client,
-                exchange.scheme,
+                exchange.sink.scheme,
                 host,
             )
-        chain = b", ".join([*_values(head, _FOR), exchange.peer.encode()])
-        scheme = (_values(head, _PROTO) or [exchange.scheme])[-1]
+        chain = b", ".join([*_values(head, _FOR), exchange.sink.peer.encode()])
+        scheme = (_values(head, _PROTO) or [exchange.sink.scheme])[-1]
         return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
             chain,
-            scheme if scheme in (b"http", b"https") else exchange.scheme,
+            scheme if scheme in (b"http", b"https") else exchange.sink.scheme,
             (_values(head, _HOST) or [host])[-1],
         )
 
 
 def _values(head: RequestHead, name: bytes) -> list[bytes]:
-    return [value for line in head.forwarded or () if line.partition(b":")[0].lower() == name and (value := value_of(line))]
+    return [value for line in head.forwarded if line.partition(b":")[0].lower() == name and (value := value_of(line))]

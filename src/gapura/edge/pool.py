@@ -47,7 +47,6 @@ class ServerConnection(asyncio.Protocol):
         "transport",
         "opened_at",
         "idle_until",
-        "uses",
         "lost",
         "task",
     )
@@ -63,7 +62,6 @@ class ServerConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.opened_at = monotonic_ns()
         self.idle_until = 0
-        self.uses = 0
         self.lost = False
         self.task: asyncio.Task[None] | None = None
 
@@ -168,8 +166,8 @@ class Pool:
         finally:
             connection.task = None
 
-    def give_back(self, connection: ServerConnection, keepalive_ns: int) -> None:
-        """The user is done: keep the connection when it can be used again."""
+    def give_back(self, connection: ServerConnection, idle_until: int) -> None:
+        """The user is done: keep the connection until `idle_until` when it can be used again."""
         connection.user = None
         if connection.lost or not connection.reader.reusable or not connection.keep or self.worker.draining:
             connection.close()
@@ -177,8 +175,7 @@ class Pool:
         idle = self._idle.get(connection.slot)
         if idle is None:
             idle = self._idle[connection.slot] = deque()
-        connection.uses += 1
-        connection.idle_until = monotonic_ns() + keepalive_ns
+        connection.idle_until = idle_until
         idle.append(connection)
         if len(idle) > connection.keep:
             idle.popleft().close()

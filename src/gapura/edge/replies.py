@@ -21,11 +21,10 @@ def respond(plan: RoutePlan) -> Step:
 
 def redirect(plan: RoutePlan) -> Step:
     """A step that sends the client elsewhere. What comes from the request is percent-encoded again (RFC 9112 §11.1)."""
-    status, prefix = plan["status"], plan["path"].encode()
+    status = plan["status"]
     location = compile_text(plan["location"], quote_url)
 
     def step(exchange: Exchange) -> int:
-        exchange.rest = exchange.head.path[len(prefix) :]
         target = location(exchange)
         if target[:2] == b"//" and not plan["location"].startswith("//"):
             target = b"/" + target.lstrip(b"/")  # a path must not turn into another host

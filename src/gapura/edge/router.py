@@ -30,6 +30,8 @@ class Route:
     __slots__ = ("name", "exact", "prefix", "steps", "body_limit", "plan")
 
     name: bytes
+    prefix: bytes
+    plan: RoutePlan
 
     def __init__(self, plan: RoutePlan, steps: tuple[Step, ...], body_limit: int) -> None:
         self.plan = plan

@@ -63,13 +63,12 @@ class Snapshot:
             key=_key(upstream),
             target=_rewrite(route),
             served_by=edge["served_by"],
-            upstream_name=upstream["name"].encode(),
         )
 
 
 def _proxy(upstream: Upstream, options: ProxyOptions, exchange: Exchange) -> int:
     """The step of a `proxy` route."""
-    Forward(exchange, upstream, options).begin()
+    Forward(exchange, upstream, options).begin(exchange.sink.now)
     return PAUSED
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from gapura.config.plan import join_address
 from gapura.wire.headers import find
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ def _seconds(nanoseconds: int) -> bytes:
 
 def _upstream_time(exchange: Exchange) -> bytes:
     return _seconds(exchange.answered_at - exchange.claimed_at) if exchange.answered_at else b"-"
+
+
+def _upstream_addr(exchange: Exchange) -> bytes:
+    server = exchange.server
+    if server is None:
+        return b"-"
+    return server.address.encode() if server.path else join_address(server.host, exchange.server_port).encode()
 
 
 def _time_local(exchange: Exchange) -> bytes:
@@ -50,7 +58,7 @@ VARIABLES: Final[dict[str, Getter]] = {
     "query": lambda exchange: exchange.head.target.partition(b"?")[2],
     "host": lambda exchange: exchange.host_name,
     "http_host": lambda exchange: exchange.head.host or b"",
-    "scheme": lambda exchange: exchange.scheme,
+    "scheme": lambda exchange: exchange.sink.scheme,
     "server_protocol": lambda exchange: b"HTTP/1.%d" % exchange.head.minor,
     "status": lambda exchange: b"%d" % exchange.status,
     "bytes_sent": lambda exchange: b"%d" % exchange.sent,
@@ -61,13 +69,13 @@ VARIABLES: Final[dict[str, Getter]] = {
     "http_referer": lambda exchange: exchange.head.referer or b"-",
     "site": lambda exchange: exchange.site.name if exchange.site else b"-",
     "route": lambda exchange: exchange.route.name if exchange.route else b"-",
-    "upstream": lambda exchange: exchange.upstream_name or b"-",
-    "server": lambda exchange: exchange.server_id or b"-",
-    "upstream_addr": lambda exchange: exchange.server_address or b"-",
+    "upstream": lambda exchange: exchange.route.plan["upstream"].encode() or b"-" if exchange.route else b"-",
+    "server": lambda exchange: exchange.server.id_bytes if exchange.server else b"-",
+    "upstream_addr": _upstream_addr,
     "tries": lambda exchange: b"%d" % exchange.tries,
     "upstream_response_time": _upstream_time,
     "upstream_time": _upstream_time,
-    "rest": lambda exchange: exchange.rest,
+    "rest": lambda exchange: exchange.head.path[len(exchange.route.prefix) :] if exchange.route else b"",
 }
 
 

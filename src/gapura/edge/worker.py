@@ -21,7 +21,6 @@ from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.plan import LimitsPlan, Plan
 from gapura.edge.access import AccessLog
 from gapura.edge.downstream import Downstream
-from gapura.edge.exchange import Exchange
 from gapura.edge.forward import Forward
 from gapura.edge.forwarded import Trust
 from gapura.edge.hold import Hold
@@ -108,11 +107,6 @@ class Worker:
         task = self.loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def journal(self, exchange: Exchange) -> None:
-        """An exchange has ended: the one place where it is noted."""
-        if self.access_log is not None:
-            self.access_log.add(exchange)
 
     # -- the clock ------------------------------------------------------------------------------------------------------
 

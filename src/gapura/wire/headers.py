@@ -7,7 +7,8 @@ before needs no second look (`KnownLines`).
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 """RFC 9110 §5.6.2."""
@@ -21,27 +22,35 @@ OWS: Final = b" \t"
 MAX_KNOWN: Final = 4096
 """Header lines remembered; a flood of new ones empties the memory instead of filling it."""
 MAX_REMEMBERED: Final = 256
-"""Longer lines are not remembered."""
+"""Longer lines, and names, are not remembered."""
 
-Entry = tuple[int, bytes]
-"""What a proxy makes of a header line: its kind and its value."""
+Entry = tuple[int, Any]
+"""What a proxy makes of a header line: its kind, and its value as the kind needs it."""
 
 ORDINARY: Final = 0
-"""The kind of fields that are forwarded as they came, in requests and responses."""
+PLAIN: Final[Entry] = (ORDINARY, None)
+"""The entry of every line that is forwarded as it came: compared by identity."""
 
 
 class KnownLines(dict[bytes, Entry]):
     """What header lines mean, by the whole line.
 
-    Clients repeat themselves: most lines of a request were seen before, letter by letter, so that one look-up replaces taking
-    the line apart and checking it. `kinds` maps lower-case names to kinds, everything else is ORDINARY; `varying` names
-    (cookies, secrets, counters) are understood but not remembered.
+    Peers repeat themselves: most lines of a message were seen before, letter by letter, so that one look-up replaces taking the
+    line apart and checking it. `kinds` maps lower-case names to kinds, `parsers` makes a kind's value of the text (ValueError
+    when it is wrong); names not listed are ORDINARY. `varying` names (cookies, secrets, counters) are checked, not remembered.
     """
 
-    def __init__(self, kinds: dict[bytes, int], varying: frozenset[bytes], underscore: int = ORDINARY) -> None:
+    def __init__(
+        self,
+        kinds: dict[bytes, int],
+        varying: frozenset[bytes],
+        parsers: dict[int, Callable[[bytes], object]] | None = None,
+        underscore: int = ORDINARY,
+    ) -> None:
         super().__init__()
         self._kinds = kinds
         self._varying = varying
+        self._parsers = parsers or {}
         self._underscore = underscore
         self._names: dict[bytes, tuple[int, bool]] = {}
 
@@ -53,7 +62,12 @@ class KnownLines(dict[bytes, Entry]):
         kind, varying = self._names.get(name) or self._learn_name(name)
         if value.translate(None, TEXT):
             raise ValueError("a header value holds a control character")
-        entry = (kind, value.strip(OWS))
+        if kind == ORDINARY:
+            entry = PLAIN
+        else:
+            value = value.strip(OWS)
+            parse = self._parsers.get(kind)
+            entry = (kind, parse(value) if parse else value)
         if not varying and len(line) <= MAX_REMEMBERED:
             if len(self) >= MAX_KNOWN:
                 self.clear()
@@ -68,9 +82,11 @@ class KnownLines(dict[bytes, Entry]):
         if kind is None:
             # CGI and WSGI programs cannot tell an underscore from a dash, so such a name could pass for another
             kind = self._underscore if b"_" in name else ORDINARY
-        if len(self._names) >= MAX_KNOWN:
-            self._names.clear()
-        self._names[name] = known = (kind, lower in self._varying)
+        known = (kind, lower in self._varying)
+        if len(name) <= MAX_REMEMBERED:
+            if len(self._names) >= MAX_KNOWN:
+                self._names.clear()
+            self._names[name] = known
         return known
 
 
@@ -103,9 +119,9 @@ def without(lines: list[bytes], names: frozenset[bytes] | set[bytes]) -> list[by
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
-def tokens(value: bytes) -> list[bytes]:
+def tokens(value: bytes) -> tuple[bytes, ...]:
     """Members of a comma-separated list, lower case, empty ones left out (RFC 9110 §5.6.1)."""
-    return [member for part in value.split(b",") if (member := part.strip(OWS).lower())]
+    return tuple(member for part in value.split(b",") if (member := part.strip(OWS).lower()))
 
 
 def safe(value: bytes) -> bool:

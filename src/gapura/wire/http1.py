@@ -6,7 +6,7 @@ pipelined requests wait in its buffer and answers keep their order.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from gapura.errors import ClientError, ServerError
 from gapura.wire.body import ChunkedDecoder, FramingError
@@ -22,7 +22,7 @@ MAX_RESPONSE_HEAD: Final = 64 << 10
 
 
 class RequestSink(Protocol):
-    """Who is told about requests."""
+    """Who is told about requests. `on_body_end` follows only where the head announced a body."""
 
     def on_request(self, head: RequestHead) -> None: ...
     def on_body(self, data: bytes) -> None: ...
@@ -34,6 +34,9 @@ class ResponseSink(Protocol):
 
     def on_interim(self, head: ResponseHead) -> None: ...
     def on_response(self, head: ResponseHead) -> None: ...
+    def on_whole(self, head: ResponseHead, body: bytes) -> None:
+        """`on_response`, `on_data` and `on_end` at once: all of a response came in one piece."""
+
     def on_data(self, data: bytes) -> None: ...
     def on_end(self, trailers: list[bytes]) -> None: ...
 
@@ -107,8 +110,9 @@ class RequestReader:
             self._incomplete(data)
             return
         self._searched = 0
+        self._skipped = 0
         if end > self.max_head:
-            raise ClientError(431, f"The request head is longer than {self.max_head} bytes.")
+            self._too_long(data)
         head = parse_request(data[:end], self.max_headers, self.max_target)
         rest = data[end + 4 :]
         self._buffer = b""
@@ -117,7 +121,6 @@ class RequestReader:
             self.state = DONE
             self._buffer = rest
             self.sink.on_request(head)
-            self.sink.on_body_end()
             return
         self.state = BODY
         self._left = length
@@ -136,11 +139,8 @@ class RequestReader:
 
     def _incomplete(self, data: bytes) -> None:
         """Keep a partial head, refuse at once what can never become a valid one."""
-        if len(data) > self.max_head:
-            line_end = data.find(b"\r\n")
-            if line_end < 0 or line_end > self.max_target + 64:
-                raise ClientError(414, f"The request line is longer than {self.max_target} bytes.")
-            raise ClientError(431, f"The request head is longer than {self.max_head} bytes.")
+        if len(data) > self.max_head + 3:  # all but the last byte of the empty line may be here already
+            self._too_long(data)
         if data and (data[0] < 0x21 or data[0] > 0x7E) and data[:1] != b"\r":
             raise ClientError(400, "This is not an HTTP request.")
         newline = data.find(b"\n", max(0, self._searched - 1))
@@ -148,6 +148,12 @@ class RequestReader:
             raise ClientError(400, "A line of the request does not end with CRLF.")
         self._searched = max(0, len(data) - 3)
         self._buffer = data
+
+    def _too_long(self, data: bytes) -> NoReturn:
+        line_end = data.find(b"\r\n")
+        if line_end < 0 or line_end > self.max_target + 64:
+            raise ClientError(414, f"The request line is longer than {self.max_target} bytes.")
+        raise ClientError(431, f"The request head is longer than {self.max_head} bytes.")
 
     def _body(self, data: bytes) -> None:
         chunks = self._chunks
@@ -177,7 +183,6 @@ class RequestReader:
     def _finish(self) -> None:
         if self.state == BODY:
             self.state = DONE
-            self._skipped = 0
             self.sink.on_body_end()
 
 
@@ -262,11 +267,12 @@ class ResponseReader:
             return
         self.head = head
         length = head.length
-        if not length:
+        if 0 <= length <= len(rest):
             self.state = DONE
-            self._surplus = bool(rest)
-            self.sink.on_response(head)
-            self.sink.on_end([])
+            if length < len(rest):
+                self._surplus = True
+                rest = rest[:length]
+            self.sink.on_whole(head, rest)
             return
         self.state = BODY
         self._left = length

@@ -6,10 +6,10 @@ Whatever RFC 9112 calls ambiguous is refused: the caller answers and closes the 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from gapura.errors import ClientError
-from gapura.wire.headers import ORDINARY, TOKEN, Entry, KnownLines, find, tokens, without
+from gapura.wire.headers import PLAIN, TOKEN, Entry, KnownLines, find, tokens, without
 from gapura.wire.target import resolve, split_absolute
 
 CHUNKED: Final = -1
@@ -55,7 +55,13 @@ KNOWN: Final = KnownLines(
         b"user-agent": USER_AGENT,
         b"referer": REFERER,
     },
-    varying=frozenset((b"cookie", b"authorization", b"referer", b"x-request-id", b"content-length", b"range", b"traceparent")),
+    varying=frozenset(
+        (
+            *(b"cookie", b"authorization", b"proxy-authorization", b"x-api-key", b"x-auth-token", b"x-csrf-token", b"x-xsrf-token"),
+            *(b"x-request-id", b"content-length", b"traceparent", b"sec-websocket-key"),
+        )
+    ),
+    parsers={CONNECTION: tokens},
     underscore=DROP,
 )
 
@@ -65,6 +71,8 @@ REFUSED: Final = frozenset((b"TRACE", b"CONNECT"))
 _COMMON: Final = IDEMPOTENT | {b"POST", b"PATCH"}
 _TARGET: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
 _VERSION: Final = re.compile(rb"HTTP/\d\.\d\Z")
+KEEP_ALIVE: Final = (b"keep-alive",)
+"""What most clients say, and what says nothing in HTTP/1.1."""
 _NOT_NOMINATED: Final = frozenset((b"host", b"content-length", b"transfer-encoding", b"x-request-id"))
 
 
@@ -105,11 +113,11 @@ class RequestHead:
         self.length = 0
         self.length_seen = False
         self.keep_alive = minor == 1
-        self.connection: list[bytes] | None = None
+        self.connection: tuple[bytes, ...] = ()
         self.upgrade = b""
         self.expect_continue = False
         self.wants_trailers = False
-        self.forwarded: list[bytes] | None = None
+        self.forwarded: tuple[bytes, ...] = ()
         self.request_id = b""
         self.user_agent = b""
         self.referer = b""
@@ -130,14 +138,22 @@ def parse_request(block: bytes, max_headers: int = 100, max_target: int = 8192) 
     del lines[0]
     for line in lines:
         entry = known(line) or _learn(line)
-        kind = entry[0]
-        if kind == ORDINARY:
+        if entry is PLAIN:
             kept.append(line)
+            continue
+        kind, value = entry
+        if kind == HOST_FIELD:
+            if head.host is not None:
+                raise ClientError(400, "There is more than one Host header.")
+            head.host = value
         elif kind == USER_AGENT:
-            head.user_agent = entry[1]
+            head.user_agent = value
+            kept.append(line)
+        elif kind == REFERER:
+            head.referer = value
             kept.append(line)
         elif kind != DROP:
-            _special(head, kind, line, entry[1])
+            _special(head, kind, line, value)
     if head.host is None and head.minor == 1:
         raise ClientError(400, "An HTTP/1.1 request must have a Host header.")
     target = head.target
@@ -147,8 +163,10 @@ def parse_request(block: bytes, max_headers: int = 100, max_target: int = 8192) 
         head.path, head.target = resolve(target)
     elif b"?" in target:
         head.path = target.partition(b"?")[0]
-    if head.connection is not None:
+    if head.connection:
         _connection(head, head.connection)
+    elif head.upgrade:
+        head.upgrade = b""
     return head
 
 
@@ -195,26 +213,16 @@ def _special_target(head: RequestHead) -> None:
     head.path, head.target = resolve(origin)
 
 
-def _special(head: RequestHead, kind: int, line: bytes, value: bytes) -> None:
-    """A field that the proxy deals with itself."""
-    if kind == HOST_FIELD:
-        if head.host is not None:
-            raise ClientError(400, "There is more than one Host header.")
-        head.host = value
-    elif kind == REFERER:
-        head.referer = value
-        head.lines.append(line)
-    elif kind == CONNECTION:
-        if value != b"keep-alive" or head.minor == 0:  # what every browser sends says nothing in HTTP/1.1
-            head.connection = (head.connection or []) + tokens(value)
+def _special(head: RequestHead, kind: int, line: bytes, value: Any) -> None:
+    """A field that the proxy deals with itself, the rarer ones."""
+    if kind == CONNECTION:
+        head.connection = (*head.connection, *value)
     elif kind == LENGTH:
         _length(head, value)
     elif kind == CODING:
         _coding(head, value)
     elif kind == FORWARDED:
-        if head.forwarded is None:
-            head.forwarded = []
-        head.forwarded.append(line)
+        head.forwarded = (*head.forwarded, line)
     elif kind == REQUEST_ID:
         head.request_id = value
     elif kind == UPGRADE:
@@ -251,8 +259,12 @@ def _coding(head: RequestHead, value: bytes) -> None:
     head.length_seen = True
 
 
-def _connection(head: RequestHead, options: list[bytes]) -> None:
+def _connection(head: RequestHead, options: tuple[bytes, ...]) -> None:
     """Apply the Connection options: persistence, upgrade, and fields that end here (RFC 9110 §7.6.1)."""
+    if options == KEEP_ALIVE:
+        head.keep_alive = True
+        head.upgrade = b""
+        return
     nominated = set()
     for option in options:
         if option == b"close":

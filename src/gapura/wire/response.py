@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from gapura.errors import ServerError
-from gapura.wire.headers import ORDINARY, OWS, TEXT, Entry, KnownLines, find, tokens, without
+from gapura.wire.headers import OWS, PLAIN, TEXT, Entry, KnownLines, find, tokens, without
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 """`ResponseHead.length`: the body ends with the connection."""
 
 DROP, LENGTH, CODING, CONNECTION, UPGRADE, TRAILER = range(1, 7)
+
+
+def _length(value: bytes) -> int:
+    if not value.isdigit() or len(value) > 18:
+        raise ValueError("Content-Length is not a decimal number")
+    return int(value)
+
 
 KNOWN: Final = KnownLines(
     {
@@ -26,10 +33,12 @@ KNOWN: Final = KnownLines(
         b"x-served-by": DROP,  # ours are written instead
         b"x-request-id": DROP,
     },
-    varying=frozenset((b"set-cookie", b"etag", b"content-length", b"location", b"x-request-id")),
+    varying=frozenset((b"set-cookie", b"etag", b"location")),
+    parsers={LENGTH: _length, CONNECTION: tokens},
 )
 
 MAX_HEADERS: Final = 500
+_USUAL: Final = frozenset((b"close", b"keep-alive", b"upgrade"))
 _STATUS_LINES: dict[bytes, tuple[int, bytes, int]] = {}
 
 
@@ -40,7 +49,7 @@ class ResponseHead:
     the Content-Length that a HEAD or 304 answer announced (-1: none). `reusable`: the connection may carry another request.
     """
 
-    __slots__ = ("status", "status_line", "minor", "lines", "length", "declared", "reusable", "upgrade", "trailer", "_connection")
+    __slots__ = ("status", "status_line", "minor", "lines", "length", "declared", "reusable", "upgrade", "trailer", "connection")
 
     def __init__(self, status: int, status_line: bytes, minor: int) -> None:
         self.status = status
@@ -52,7 +61,7 @@ class ResponseHead:
         self.reusable = minor == 1
         self.upgrade = b""
         self.trailer = b""
-        self._connection: list[bytes] = []
+        self.connection: tuple[bytes, ...] = ()
 
     def get(self, name: bytes) -> bytes | None:
         """Value of the first forwarded field with this lower-case name."""
@@ -74,11 +83,16 @@ def parse_response(block: bytes, method: bytes) -> ResponseHead:
         entry = known(line)
         if entry is None:
             line, entry = _learn(line)
-        kind = entry[0]
-        if kind == ORDINARY:
+        if entry is PLAIN:
             kept.append(line)
+            continue
+        kind, value = entry
+        if kind == LENGTH:
+            if head.declared >= 0:
+                raise ServerError(502, "the answer has more than one Content-Length")
+            head.declared = value
         elif kind != DROP:
-            _special(head, kind, line, entry[1])
+            _special(head, kind, line, value)
     _framing(head, method)
     return head
 
@@ -124,17 +138,13 @@ def _unfold(block: bytes) -> bytes:
     return b"\r\n".join(out)
 
 
-def _special(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
-    if kind == LENGTH:
-        if head.declared >= 0 or not value.isdigit() or len(value) > 18:
-            raise ServerError(502, "the answer's Content-Length is not one decimal number")
-        head.declared = int(value)
+def _special(head: ResponseHead, kind: int, line: bytes, value: Any) -> None:
+    if kind == CONNECTION:
+        head.connection = (*head.connection, *value)
     elif kind == CODING:
         if head.length == CHUNKED or value.lower() != b"chunked" or head.minor == 0:
             raise ServerError(502, "the answer's Transfer-Encoding is not a single chunked")
         head.length = CHUNKED
-    elif kind == CONNECTION:
-        head._connection += tokens(value)
     elif kind == UPGRADE:
         head.upgrade = value
     elif kind == TRAILER:
@@ -143,21 +153,22 @@ def _special(head: ResponseHead, kind: int, line: bytes, value: bytes) -> None:
 
 def _framing(head: ResponseHead, method: bytes) -> None:
     """RFC 9112 §6.3, and what the Connection options say."""
-    if head._connection:
-        options = head._connection
+    options = head.connection
+    if options:
         if b"close" in options:
             head.reusable = False
         elif b"keep-alive" in options:
             head.reusable = True
-        nominated = {option for option in options if option not in (b"close", b"keep-alive", b"upgrade")}
-        if nominated:
-            head.lines = without(head.lines, nominated)
+        if len(options) > 1 or options[0] not in _USUAL:
+            head.lines = without(head.lines, {option for option in options if option not in _USUAL})
     status = head.status
     if status < 200 or status == 204:
         head.length, head.declared = 0, -1
     elif status == 304 or method == b"HEAD":
         head.length = 0
     elif head.length == CHUNKED:
+        if head.declared >= 0:
+            head.reusable = False  # a server that says two things of one body may be cheated as well
         head.declared = -1  # RFC 9112 §6.3: Transfer-Encoding overrides Content-Length, which must not be forwarded
     elif head.declared >= 0:
         head.length = head.declared
