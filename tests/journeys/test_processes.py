@@ -51,12 +51,12 @@ def working_commands(site: Site) -> None:
 def test_no_line_of_output_is_lost_while_there_is_no_master(site: Site) -> None:
     site.configure(site.app("--chatty", "1000", instances=1))
     site.up()
-    log = site.logs / "shop.0.log"
-    if not log.exists():
-        log = next(site.logs.glob("shop*0*.log"))
-    first = site.status()["master"]["pid"]
-    os.kill(first, signal.SIGKILL)
-    until(lambda: not alive(first))
+    log = site.logs / "shop-0.log"
+    master = site.status()["master"]["pid"]
+    os.kill(master, signal.SIGKILL)
+    until(lambda: not alive(master))
+    mark = numbers(log.read_text())[-1] + 500
+    until(lambda: numbers(log.read_text())[-1] > mark, what="control writes the log as long as there is no master")
     site.up()
     mark = numbers(log.read_text())[-1] + 1000
     until(lambda: numbers(log.read_text())[-1] > mark, what="the new master writes the log")
