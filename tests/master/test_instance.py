@@ -142,6 +142,19 @@ def test_a_crash_is_on_the_board_and_it_comes_back_on_its_port(care: Care) -> No
     assert instance.run.pid != pid
 
 
+def test_a_launch_under_way_is_not_settled_by_an_earlier_crash(care: Care) -> None:
+    instance = care.instance("--late", "0.3")
+    instance.start()
+    care.until(instance, "ready")
+    assert instance.run is not None
+    os.kill(instance.run.pid, signal.SIGKILL)
+    care.until(instance, "starting")
+    assert instance.cause is not None
+    assert not instance.settled
+    care.until(instance, "ready")
+    assert instance.settled
+
+
 def test_a_crash_loop_ends_as_crashed_with_cause_and_last_lines(care: Care) -> None:
     instance = care.instance("--fail", max_restarts=2)
     instance.start()

@@ -75,7 +75,8 @@ class Instance:
     @property
     def settled(self) -> bool:
         """Whether the last launch has led somewhere: ready, or failed with a cause."""
-        return self.lifecycle.state in (READY, STOPPED, CRASHED) or self.cause is not None
+        failed = self.lifecycle.state == BACKOFF and self.cause is not None
+        return failed or self.lifecycle.state in (READY, STOPPED, CRASHED)
 
     def start(self) -> None:
         """Launch it, unless it runs."""
