@@ -194,31 +194,30 @@ class Downstream(asyncio.Protocol):
 
     # -- the exchange's sink --------------------------------------------------------------------------------------------
 
-    def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
-        self.pending = self._head_bytes(status_line, lines, length, bodyless)
+    def start(self, block: bytes, length: int, bodyless: bool) -> None:
+        self.pending = b"%b%b\r\n" % (block, self._framing(length, bodyless))
 
-    def _head_bytes(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> bytes:
-        """The response head with the framing that the client understands (RFC 9112 §6, §9.3)."""
+    def _framing(self, length: int, bodyless: bool) -> bytes:
+        """The header lines by which this client finds the end of the answer (RFC 9112 §6, §9.3), each after a CRLF."""
         exchange = cast(Exchange, self.exchange)
         head = exchange.head
         if head.length:
             self._unread_body(exchange)
         self.bodyless = bodyless
         self.chunked = self.open_ended = False
+        framing = b"\r\n"
         if length >= 0:
-            lines.append(b"Content-Length: %d" % length)
+            framing = b"\r\nContent-Length: %d\r\n" % length
         elif not bodyless:
             if head.minor:
-                lines.append(b"Transfer-Encoding: chunked")
+                framing = b"\r\nTransfer-Encoding: chunked\r\n"
                 self.chunked = True
             else:
                 self.open_ended = True
                 self.keep_alive = False
         if not self.keep_alive:
-            lines.append(b"Connection: close")
-        elif not head.minor:
-            lines.append(b"Connection: keep-alive")
-        return b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (status_line, b"\r\n".join(lines))
+            return framing + b"Connection: close\r\n"
+        return framing if head.minor else framing + b"Connection: keep-alive\r\n"
 
     def _unread_body(self, exchange: Exchange) -> None:
         """Keep the connection only when what follows of an unread body is sure to come and to be short."""
@@ -227,18 +226,18 @@ class Downstream(asyncio.Protocol):
         if state == BROKEN or (state != DONE and exchange.handler is None and not short):
             self.keep_alive = False
 
-    def whole(self, status_line: bytes, lines: list[bytes], body: bytes, length: int, bodyless: bool, now: int) -> None:
-        data = self._head_bytes(status_line, lines, length, bodyless)
-        if body and not bodyless:
-            data += body
-            cast(Exchange, self.exchange).sent = len(body)
+    def whole(self, block: bytes, body: bytes, length: int, bodyless: bool, now: int) -> None:
+        framing = self._framing(length, bodyless)
+        if bodyless:
+            body = b""
+        cast(Exchange, self.exchange).sent = len(body)
         if not self.lost:
-            self.transport.write(data)
+            self.transport.write(b"%b%b\r\n%b" % (block, framing, body))
         self._ended(now)
 
-    def interim(self, status_line: bytes, lines: list[bytes]) -> None:
+    def interim(self, block: bytes) -> None:
         if self.exchange is not None and self.exchange.head.minor and not self.lost:
-            self.transport.write(b"HTTP/1.1 %b\r\n%b\r\n" % (status_line, b"".join(line + b"\r\n" for line in lines)))
+            self.transport.write(block + b"\r\n\r\n")
 
     def data(self, data: bytes) -> None:
         if self.lost or self.bodyless:

@@ -38,13 +38,16 @@ class Sink(Protocol):
     now: int
     """CLOCK_MONOTONIC when the client was last heard, in ns."""
 
-    def start(self, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
-        """Begin the final answer. `length` in bytes or UNKNOWN; `bodyless`: no body follows whatever `length` announces."""
+    def start(self, block: bytes, length: int, bodyless: bool) -> None:
+        """Begin the final answer. `block`: status line and header lines, joined by CRLF, without framing and end.
 
-    def interim(self, status_line: bytes, lines: list[bytes]) -> None:
+        `length` in bytes or UNKNOWN; `bodyless`: no body follows whatever `length` announces.
+        """
+
+    def interim(self, block: bytes) -> None:
         """Pass a 1xx answer."""
 
-    def whole(self, status_line: bytes, lines: list[bytes], body: bytes, length: int, bodyless: bool, now: int) -> None:
+    def whole(self, block: bytes, body: bytes, length: int, bodyless: bool, now: int) -> None:
         """`start`, `data` and `end` at once, for an answer that is all here."""
 
     def data(self, data: bytes) -> None: ...
@@ -198,22 +201,25 @@ class Exchange:
 
     # -- to the client --------------------------------------------------------------------------------------------------
 
-    def start(self, status: int, status_line: bytes, lines: list[bytes], length: int, bodyless: bool) -> None:
+    def start(self, status: int, block: bytes, length: int, bodyless: bool) -> None:
         """Begin the final answer."""
         self.status = status
         self.started = True
-        self.sink.start(status_line, lines, length, bodyless)
+        self.sink.start(block, length, bodyless)
 
     def reply(self, status: int, lines: list[bytes], body: bytes) -> int:
         """A whole answer at once."""
         self.handler = None
         self.status = status
         self.started = True
-        lines.append(b"X-Request-Id: " + self.request_id)
         bodyless = self.head.method == b"HEAD" or status in (204, 304)
-        line = b"%d %b" % (status, pages.REASONS.get(status, "Status").encode())
-        self.sink.whole(line, lines, body, len(body), bodyless, monotonic_ns())
+        self.sink.whole(self.block(status, lines), body, len(body), bodyless, monotonic_ns())
         return ANSWERED
+
+    def block(self, status: int, lines: list[bytes]) -> bytes:
+        """The head of an answer of our own."""
+        reason = pages.REASONS.get(status, "Status").encode()
+        return b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), *lines, b"X-Request-Id: " + self.request_id])
 
     def refuse(self, status: int, reason: str, retry: bool = False, lines: list[bytes] | None = None) -> int:
         """An error page; ends the exchange. After the answer began it can only be broken off."""

@@ -124,12 +124,11 @@ def _send(exchange: Exchange, fd: int, name: bytes, info: os.stat_result | None)
     size = info.st_size if info else 0
     modified = formatdate(info.st_mtime if info else 0, usegmt=True).encode()
     lines = [b"Content-Type: " + content_type(name), b"Last-Modified: " + modified, b"X-Content-Type-Options: nosniff"]
-    lines.append(b"X-Request-Id: " + exchange.request_id)
     bodyless = exchange.head.method == b"HEAD"
     if bodyless or not size:
         os.close(fd)
         exchange.handler = None
-        exchange.start(200, b"200 OK", lines, size, bodyless)
+        exchange.start(200, exchange.block(200, lines), size, bodyless)
         exchange.sink.end([])
         return PAUSED
     _Reading(exchange, fd, size).begin(lines)
@@ -149,7 +148,7 @@ class _Reading:
         exchange.handler = self
 
     def begin(self, lines: list[bytes]) -> None:
-        self.exchange.start(200, b"200 OK", lines, self.left, False)
+        self.exchange.start(200, self.exchange.block(200, lines), self.left, False)
         self._go_on()
 
     def _go_on(self) -> None:

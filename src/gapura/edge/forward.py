@@ -253,46 +253,44 @@ class Forward:
 
     def on_interim(self, head: ResponseHead) -> None:
         if head.status == EARLY_HINTS:
-            self.exchange.sink.interim(head.status_line, head.lines)
+            self.exchange.sink.interim(head.block)
 
     def on_whole(self, head: ResponseHead, body: bytes) -> None:
         exchange = self.exchange
         now = monotonic_ns()
         status = head.status
-        connection = self._answered(head, now)
+        connection = cast(ServerConnection, self.connection)
+        block = self._answered(head, connection, now)
         exchange.status = status
         exchange.started = True
         bodyless = not head.length and (status in (204, 304) or exchange.head.method == b"HEAD")
         self._finished(connection, now)
-        exchange.sink.whole(head.status_line, head.lines, body, head.declared if bodyless else head.length, bodyless, now)
+        exchange.sink.whole(block, body, head.declared if bodyless else head.length, bodyless, now)
 
     def on_response(self, head: ResponseHead) -> None:
         exchange = self.exchange
         now = monotonic_ns()
         if head.status == SWITCHING_PROTOCOLS and not wants_tunnel(exchange.head):
             raise ServerError(502, "the server switched protocols without being asked")
-        self._answered(head, now)
+        block = self._answered(head, cast(ServerConnection, self.connection), now)
         self.state = RELAYING
         if head.status == SWITCHING_PROTOCOLS:
-            self._tunnel(head, head.lines)
+            self._tunnel(head, block)
             return
         self.deadline = now + self.options.read_ns
         if head.length < 0 and head.trailer and exchange.head.wants_trailers:
-            head.lines.append(head.trailer)
-        exchange.start(head.status, head.status_line, head.lines, max(head.length, UNKNOWN), False)
+            block += b"\r\n" + head.trailer
+        exchange.start(head.status, block, max(head.length, UNKNOWN), False)
 
-    def _answered(self, head: ResponseHead, now: int) -> ServerConnection:
-        """A response head arrived: count it, and add what Gapura says."""
+    def _answered(self, head: ResponseHead, connection: ServerConnection, now: int) -> bytes:
+        """A response head arrived: count it; the head for the client, with what Gapura adds."""
         exchange = self.exchange
-        connection = cast(ServerConnection, self.connection)
         server = cast(Server, self.server)
         exchange.answered_at = now
         self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at)
         if self.options.served_by:
-            head.lines.append(b"X-Served-By: %b\r\nX-Request-Id: %b" % (server.id_bytes, exchange.request_id))
-        else:
-            head.lines.append(b"X-Request-Id: " + exchange.request_id)
-        return connection
+            return b"%b\r\nX-Served-By: %b\r\nX-Request-Id: %b" % (head.block, server.id_bytes, exchange.request_id)
+        return b"%b\r\nX-Request-Id: %b" % (head.block, exchange.request_id)
 
     def on_data(self, data: bytes) -> None:
         exchange = self.exchange
@@ -336,13 +334,13 @@ class Forward:
             self.paused = False
             self.deadline = monotonic_ns() + self.options.read_ns
 
-    def _tunnel(self, head: ResponseHead, lines: list[bytes]) -> None:
+    def _tunnel(self, head: ResponseHead, block: bytes) -> None:
         exchange = self.exchange
         worker = exchange.worker
         connection = cast(ServerConnection, self.connection)
         downstream = cast("Downstream", exchange.sink)
-        lines += [b"Connection: Upgrade", b"Upgrade: " + (head.upgrade or b"websocket")]
-        client, early = downstream.become_tunnel(b"HTTP/1.1 %b\r\n%b\r\n\r\n" % (head.status_line, b"\r\n".join(lines)))
+        upgrade = head.upgrade or b"websocket"
+        client, early = downstream.become_tunnel(b"%b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (block, upgrade))
         exchange.status = SWITCHING_PROTOCOLS
         exchange.started = True
         connection.user = None

@@ -38,7 +38,11 @@ KNOWN: Final = KnownLines(
 )
 
 MAX_HEADERS: Final = 500
+MAX_SHARED: Final = 1024
+"""Longer heads are parsed each time."""
+MAX_HEADS: Final = 256
 _USUAL: Final = frozenset((b"close", b"keep-alive", b"upgrade"))
+_HEADS: dict[bytes, ResponseHead] = {}
 _STATUS_LINES: dict[bytes, tuple[int, bytes, int]] = {}
 
 
@@ -47,15 +51,30 @@ class ResponseHead:
 
     `length` is the number of body bytes, CHUNKED or UNTIL_CLOSE; it is 0 for answers that never have a body, and `declared` keeps
     the Content-Length that a HEAD or 304 answer announced (-1: none). `reusable`: the connection may carry another request.
+    `block` is the head to forward, without framing and without its end. A head is shared by all answers that look the same:
+    nobody changes it after it was parsed.
     """
 
-    __slots__ = ("status", "status_line", "minor", "lines", "length", "declared", "reusable", "upgrade", "trailer", "connection")
+    __slots__ = (
+        "status",
+        "status_line",
+        "minor",
+        "lines",
+        "block",
+        "length",
+        "declared",
+        "reusable",
+        "upgrade",
+        "trailer",
+        "connection",
+    )
 
     def __init__(self, status: int, status_line: bytes, minor: int) -> None:
         self.status = status
         self.status_line = status_line
         self.minor = minor
         self.lines: list[bytes] = []
+        self.block = b""
         self.length = UNTIL_CLOSE
         self.declared = -1
         self.reusable = minor == 1
@@ -70,6 +89,20 @@ class ResponseHead:
 
 def parse_response(block: bytes, method: bytes) -> ResponseHead:
     """Parse a head without its final empty line; `method` is the request's. Raises ServerError 502."""
+    shared = _HEADS.get(block)
+    if shared is not None and method != b"HEAD":
+        return shared
+    head = _parse(block, method)
+    head.block = b"\r\n".join([b"HTTP/1.1 " + head.status_line, *head.lines])
+    # a page in demand is answered with the same head many times within the second that its Date lasts
+    if len(block) <= MAX_SHARED and method != b"HEAD" and b"et-cookie" not in block.lower():
+        if len(_HEADS) >= MAX_HEADS:
+            _HEADS.clear()
+        _HEADS[block] = head
+    return head
+
+
+def _parse(block: bytes, method: bytes) -> ResponseHead:
     if b"\r\n " in block or b"\r\n\t" in block:
         block = _unfold(block)
     lines = block.split(b"\r\n")
