@@ -8,7 +8,6 @@ no server can answer but one may soon, it waits (`hold`). What may have run once
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,10 +17,11 @@ from gapura.board import HEALTH, HEALTHY, HIT_AT, READY_AT
 from gapura.edge import pages
 from gapura.edge.exchange import UNKNOWN, Exchange
 from gapura.edge.pool import ServerConnection
+from gapura.edge.request import ProxyOptions, request_bytes, wants_tunnel
 from gapura.edge.tunnel import Tunnel
 from gapura.errors import ServerError
 from gapura.wire.body import chunk, last_chunk
-from gapura.wire.request import CHUNKED, IDEMPOTENT, RequestHead
+from gapura.wire.request import CHUNKED, IDEMPOTENT
 from gapura.wire.response import ResponseHead
 
 if TYPE_CHECKING:
@@ -41,44 +41,6 @@ STALE, REFUSED, BROKEN, INVALID, LATE = range(5)
 """How an attempt failed: a kept connection had been closed; no connection; closed before it answered; nonsense; too late."""
 
 log = logging.getLogger("edge")
-
-
-class ProxyOptions:
-    """What a route adds to its upstream: computed once per snapshot."""
-
-    __slots__ = (
-        "connect_ns",
-        "read_ns",
-        "send_ns",
-        "keepalive_ns",
-        "host_header",
-        "key",
-        "target",
-        "served_by",
-        "tunnel_ns",
-    )
-
-    def __init__(
-        self,
-        connect_ns: int,
-        read_ns: int,
-        send_ns: int,
-        keepalive_ns: int,
-        tunnel_ns: int,
-        host_header: bytes,
-        key: Callable[[Exchange], bytes] | None,
-        target: Callable[[Exchange], bytes] | None,
-        served_by: bool,
-    ) -> None:
-        self.connect_ns = connect_ns
-        self.read_ns = read_ns
-        self.send_ns = send_ns
-        self.keepalive_ns = keepalive_ns
-        self.tunnel_ns = tunnel_ns
-        self.host_header = host_header
-        self.key = key
-        self.target = target
-        self.served_by = served_by
 
 
 class _Body:
@@ -507,27 +469,3 @@ class Forward:
         self.trouble = trouble
         self.exchange.worker.forwards.add(self)
         self._attach(other, now)
-
-
-def wants_tunnel(head: RequestHead) -> bool:
-    """Only WebSocket may switch protocols: `h2c` and others are never forwarded."""
-    return head.upgrade.lower() == b"websocket" and head.method == b"GET" and head.minor == 1 and not head.length
-
-
-def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> bytes:
-    """The request head as the server gets it."""
-    head = exchange.head
-    target = options.target(exchange) if options.target else head.target
-    host = options.host_header or head.host or server.address.encode()
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
-    if head.length == CHUNKED:
-        lines.append(b"Transfer-Encoding: chunked")
-    elif head.length_seen:
-        lines.append(b"Content-Length: %d" % head.length)
-    if head.upgrade and wants_tunnel(head):
-        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
-    elif head.wants_trailers:
-        lines.append(b"Connection: TE\r\nTE: trailers")
-    forwarded = exchange.worker.trust.lines(exchange)
-    lines.append(b"%b\r\nX-Request-Id: %b\r\n\r\n" % (forwarded, exchange.request_id))
-    return b"\r\n".join(lines)

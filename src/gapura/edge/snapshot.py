@@ -11,8 +11,9 @@ from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, UpstreamPlan
 from gapura.edge.exchange import Exchange
 from gapura.edge.files import Files
-from gapura.edge.forward import Forward, ProxyOptions
+from gapura.edge.forward import Forward
 from gapura.edge.replies import redirect, respond
+from gapura.edge.request import ProxyOptions
 from gapura.edge.router import PAUSED, Route, Router, Site, Step
 from gapura.edge.variables import compile_text
 

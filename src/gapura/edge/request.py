@@ -1,0 +1,71 @@
+"""The request as a server gets it: what a `proxy` route says about it, and the head that is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gapura.balance.server import Server
+from gapura.edge.exchange import Exchange
+from gapura.wire.request import CHUNKED, RequestHead
+
+
+class ProxyOptions:
+    """What a route adds to its upstream: computed once per snapshot."""
+
+    __slots__ = (
+        "connect_ns",
+        "read_ns",
+        "send_ns",
+        "keepalive_ns",
+        "host_header",
+        "key",
+        "target",
+        "served_by",
+        "tunnel_ns",
+    )
+
+    def __init__(
+        self,
+        connect_ns: int,
+        read_ns: int,
+        send_ns: int,
+        keepalive_ns: int,
+        tunnel_ns: int,
+        host_header: bytes,
+        key: Callable[[Exchange], bytes] | None,
+        target: Callable[[Exchange], bytes] | None,
+        served_by: bool,
+    ) -> None:
+        self.connect_ns = connect_ns
+        self.read_ns = read_ns
+        self.send_ns = send_ns
+        self.keepalive_ns = keepalive_ns
+        self.tunnel_ns = tunnel_ns
+        self.host_header = host_header
+        self.key = key
+        self.target = target
+        self.served_by = served_by
+
+
+def wants_tunnel(head: RequestHead) -> bool:
+    """Only WebSocket may switch protocols: `h2c` and others are never forwarded."""
+    return head.upgrade.lower() == b"websocket" and head.method == b"GET" and head.minor == 1 and not head.length
+
+
+def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> bytes:
+    """The request head as the server gets it."""
+    head = exchange.head
+    target = options.target(exchange) if options.target else head.target
+    host = options.host_header or head.host or server.address.encode()
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
+    if head.length == CHUNKED:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif head.length_seen:
+        lines.append(b"Content-Length: %d" % head.length)
+    if head.upgrade and wants_tunnel(head):
+        lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
+    elif head.wants_trailers:
+        lines.append(b"Connection: TE\r\nTE: trailers")
+    forwarded = exchange.worker.trust.lines(exchange)
+    lines.append(b"%b\r\nX-Request-Id: %b\r\n\r\n" % (forwarded, exchange.request_id))
+    return b"\r\n".join(lines)
