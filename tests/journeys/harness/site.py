@@ -29,12 +29,18 @@ MARK = "JOURNEY"
 Status = dict[str, Any]
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that the kernel has just given out."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that the kernel has just given out, never the same one twice: the first may not be in use yet."""
+    while True:
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def free_ports(count: int) -> int:
@@ -47,6 +53,7 @@ def free_ports(count: int) -> int:
                     sock.bind(("127.0.0.1", port))
         except (OSError, OverflowError):
             continue
+        _given.update(range(first, first + count))
         return first
 
 
