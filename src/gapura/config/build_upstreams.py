@@ -98,7 +98,7 @@ class Upstreams:
                 upstream["health"] = _health(health, hosts.get(name, "localhost"))
 
     def _start(self, name: str, path: Path, words: Balancing) -> UpstreamPlan:
-        if words.policy == "hash" and not words.key:
+        if words.policy == "hash" and not words.key and not self.findings.is_faulty((*path, "key")):
             self.findings.error((*path, "policy"), 'the policy "hash" needs a key', 'write key = "$uri" or key = "$remote_addr"')
         if words.policy != "hash" and (words.key or words.consistent):
             key = "key" if words.key else "consistent"

@@ -126,7 +126,7 @@ class RoutePlan(TypedDict):
     index: list[str]
     fallback: str  # files: path inside the folder or ""
     status: int  # redirect, respond
-    location: str  # redirect; may hold $rest (what follows the matched prefix), $host, $uri, $query
+    location: str  # redirect; may hold $variables (config/variables.py)
     body: str  # respond
     content_type: str  # respond
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from .addresses import AddressError, network, parse_listener
 from .quantities import BytesOrNone, PositiveBytes, PositiveSeconds
-from .section import Also, Section, Text, by, short, wrapped
+from .section import Also, Section, Text, by, check_variables, short, wrapped
 from .words import did_you_mean, shown, wrong
 
 MAX_WORKERS: Final = 32
@@ -37,6 +37,8 @@ def _format(value: object) -> object:
     if isinstance(value, str) and value not in FORMATS and "$" not in value:
         hint = did_you_mean(value, FORMATS, label="one of")
         raise wrong(f'there is no log format "{shown(value)}"', f'{hint}; one of your own has variables: "$remote_addr $status"')
+    if isinstance(value, str):
+        check_variables(value, answered=True)
     return value
 
 

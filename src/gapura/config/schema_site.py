@@ -8,12 +8,13 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from .quantities import BytesOrNone, PositiveSeconds
-from .section import Also, Among, Section, Text, Texts, short
+from .section import Also, Among, Section, Text, Texts, check_variables, short
 from .words import shown, wrong
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
-LOCATION_VARIABLES: Final = ("rest", "host", "uri", "query")
-_VARIABLE: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)?\}?", re.ASCII)
+_LOCATION: Final = re.compile(
+    r"/(?!/)|\$(uri|request_uri)\b|\$\{(uri|request_uri)\}|(https?|\$scheme|\$\{scheme\})://[^/]", re.ASCII
+)
 _MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *; *[A-Za-z0-9-]+=[^;]+)*", re.ASCII)
 _PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
 
@@ -37,12 +38,10 @@ def _location(value: object) -> object:
         return value
     if not value or not value.isascii() or not value.isprintable() or " " in value:
         raise wrong("a redirect has no spaces, control characters or letters beyond ASCII", "write them percent-encoded, as %20")
-    if value.startswith("//") or not (value.startswith(("/", "$uri")) or re.match(r"https?://[^/]", value)):
+    if not _LOCATION.match(value):
         hint = 'write "https://example.com/" or "/path"'
         raise wrong(f'"{shown(value)}" is neither a URL nor a path', hint)
-    for match in _VARIABLE.finditer(value):
-        if match[1] not in LOCATION_VARIABLES:
-            raise wrong(f'there is no variable "{shown(match[0])}" here', "a redirect may use $rest, $host, $uri and $query")
+    check_variables(value)
     return value
 
 
@@ -91,7 +90,7 @@ class Redirect(Section):
     """An answer that sends the client elsewhere."""
 
     to: Annotated[Text, BeforeValidator(_location)]
-    """Where; may hold $rest (what follows the matched path), $host, $uri and $query."""
+    """A URL or a path; variables may stand in it, such as $rest (what follows the matched path), $host, $request_uri."""
     status: Annotated[int, BeforeValidator(_redirect_status)] = 302
     """301, 302, 303, 307 or 308."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field
 
 from .quantities import PositiveSeconds, Seconds
-from .section import Also, Among, Section, Text, short, wrapped
+from .section import Also, Among, Section, Text, check_variables, short, wrapped
 from .words import wrong
 
 POLICIES: Final = ("round_robin", "least_conn", "ip_hash", "hash", "random")
@@ -25,6 +25,14 @@ def _weight(value: object) -> object:
 def _path(value: object) -> object:
     if isinstance(value, str) and not (value.startswith("/") and value.isascii() and value.isprintable() and " " not in value):
         raise wrong("a path begins with / and has no spaces", 'write path = "/health"')
+    return value
+
+
+def _key(value: object) -> object:
+    if isinstance(value, str):
+        check_variables(value)
+        if value and "$" not in value:
+            raise wrong("key has no variable: all requests would go to one server", 'write key = "$uri" or key = "$remote_addr"')
     return value
 
 
@@ -85,7 +93,7 @@ class Balancing(Section):
 
     policy: Policy = "round_robin"
     """How a server is chosen: round_robin, least_conn, ip_hash, hash or random."""
-    key: Text = ""
+    key: Annotated[Text, BeforeValidator(_key)] = ""
     """For the policy hash: what is hashed, such as "$uri" or "$remote_addr"."""
     consistent: bool = False
     """For the policy hash: ketama, so that few keys move when servers change. nginx: hash … consistent."""

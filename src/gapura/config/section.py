@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandle
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from . import variables
 from .addresses import AddressError
 from .words import did_you_mean, shown, wrong
 
@@ -67,6 +68,19 @@ def by(parse: Callable[[Any], object]) -> BeforeValidator:
             raise wrong(str(error), error.hint) from None
 
     return BeforeValidator(check)
+
+
+def check_variables(text: str, *, answered: bool = False) -> None:
+    """Refuse variables that do not exist, or, unless `answered`, that are not known yet. Raises PydanticCustomError."""
+    if "$" in variables.PATTERN.sub("", text):
+        raise wrong("a $ without the name of a variable", "write $name or ${name}; in a URL %24 is the character itself")
+    for name in variables.names(text):
+        if name in variables.REQUEST or (answered and name in variables.ANSWER) or name.startswith(variables.FAMILIES):
+            continue
+        if name in variables.ANSWER:
+            raise wrong(f'the variable "${name}" is known only after the answer', "it may stand in the format of the access log")
+        known = variables.REQUEST | (variables.ANSWER if answered else {})
+        raise wrong(f'there is no variable "${shown(name)}"', did_you_mean(f"${name}", [f"${item}" for item in known]))
 
 
 def _text(value: object) -> object:

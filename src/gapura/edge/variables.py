@@ -1,24 +1,22 @@
 """`$variables` in strings of the configuration: compiled once, read from the exchange when needed.
 
-The names are nginx's where nginx has the thing.
+Which names there are, and what they mean, stands in `config/variables.py`.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gapura.config.plan import join_address
+from gapura.config.variables import PATTERN
 from gapura.wire.headers import find
 
 if TYPE_CHECKING:
     from gapura.edge.exchange import Exchange
 
 Getter = Callable[["Exchange"], bytes]
-
-_NAME: Final = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 def _seconds(nanoseconds: int) -> bytes:
@@ -79,11 +77,6 @@ VARIABLES: Final[dict[str, Getter]] = {
 }
 
 
-def known(name: str) -> bool:
-    """True for variables that exist; `http_NAME` and `cookie_NAME` take any name."""
-    return name in VARIABLES or name.startswith(("http_", "cookie_"))
-
-
 def _header(name: str) -> Getter:
     wanted = name.replace("_", "-").encode()
     return lambda exchange: find(exchange.head.lines, wanted) or b""
@@ -114,11 +107,6 @@ def getter(name: str) -> Getter:
     raise KeyError(name)
 
 
-def names(text: str) -> list[str]:
-    """The variables that a string uses."""
-    return [match[1] or match[2] for match in _NAME.finditer(text)]
-
-
 def compile_text(text: str, quote: Callable[[bytes], bytes] | None = None) -> Getter:
     """A function from an exchange to the string with its variables filled in, each passed through `quote`.
 
@@ -126,7 +114,7 @@ def compile_text(text: str, quote: Callable[[bytes], bytes] | None = None) -> Ge
     """
     parts: list[bytes | Getter] = []
     position = 0
-    for match in _NAME.finditer(text):
+    for match in PATTERN.finditer(text):
         parts += [text[position : match.start()].encode(), getter(match[1] or match[2])]
         position = match.end()
     parts.append(text[position:].encode())
