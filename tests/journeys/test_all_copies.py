@@ -44,7 +44,7 @@ def test_both_copies_of_an_app_gone_for_three_seconds(site: Site, tmp_path: Path
     moments.unlink()
     for index in range(2):
         site.kill(index)
-    site.wait(lambda status: all(one["state"] != "ready" for one in instances(status)))
+    beyond_hold(time.monotonic())
     with Load(site.port, total=1200) as load:
         pass
     assert load.report.failures == {}
@@ -71,8 +71,7 @@ def gone(site: Site, foreign: Callable[..., Foreign], moments: Path, seconds: fl
 def test_both_foreign_servers_gone_for_three_seconds(site: Site, foreign: Callable[..., Foreign], tmp_path: Path) -> None:
     moments = tmp_path / "moments"
     died = gone(site, foreign, moments, 2.9)
-    # A visitor of the very first moments would wait longer than `hold` (3 s): that is the next test.
-    until(lambda: time.monotonic() > died + 0.5)
+    beyond_hold(died)
     with Load(site.port, total=1200) as load:
         pass
     assert load.report.failures == {}
@@ -94,6 +93,11 @@ def test_gone_for_longer_than_hold(site: Site, foreign: Callable[..., Foreign], 
     assert min(one.ended for one in load.report.sent if not one.failed and one.ended > back) - back <= 0.3
     assert not [one for one in load.report.since(back) if one.failed]
     site.down()
+
+
+def beyond_hold(died: float) -> None:
+    """A visitor of the first moments would wait longer than `hold` (3 s): that is another test."""
+    until(lambda: time.monotonic() > died + 0.5)
 
 
 def first_answer(load: Load) -> float:
