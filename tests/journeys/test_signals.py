@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from .harness.client import Answer, answers, visit
-from .harness.proc import alive, children, command_line, state, until
-from .harness.site import Site, section, settled
+from .harness.proc import children, command_line, state, until
+from .harness.site import Site, instances, section, settled
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
@@ -91,18 +90,17 @@ def test_as_process_one_it_reaps_forwards_and_logs_to_stdout(site: Site, contain
     site.wait(settled)
     assert site.status()["master"]["pid"] == 1
     (master,) = children(outer.pid)
-    copy = victim(site, lambda line: "app.py" in line)
-    os.kill(copy, signal.SIGKILL)
-    site.wait(lambda status: settled(status) and status["apps"][0]["instances"][0]["restarts"] + len(children(master)) > 0)
-    until(lambda: not alive(copy))
+    assert len(running(site, "sleep 600")) == 2
+    os.kill(running(site, "app.py")[0], signal.SIGKILL)
+    site.wait(lambda status: settled(status) and sum(one["restarts"] for one in instances(status)) == 1)
     until(lambda: all(state(child) != "Z" for child in children(master)), what="every ended process is reaped")
-    site.wait(settled)
+    assert len(running(site, "sleep 600")) == 2, "the dead copy's grandchild is gone, its successor's is there"
     assert (site.folder / "up.log").read_text(), "what happens can be read on standard output"
     os.kill(master, signal.SIGTERM)
     assert outer.wait(timeout=10) == 0
     site.nothing_left()
 
 
-def victim(site: Site, chosen: Callable[[str], bool]) -> int:
-    """A process of the journey, as this namespace numbers it, with a command line to our taste."""
-    return next(pid for pid in site.processes() if chosen(command_line(pid)))
+def running(site: Site, words: str) -> list[int]:
+    """Processes of the journey with these words in their command line, as this namespace numbers them."""
+    return [pid for pid in site.processes() if words in command_line(pid)]
