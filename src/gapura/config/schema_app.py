@@ -77,38 +77,44 @@ class App(Balancing):
     """A program that Gapura starts, watches and restarts."""
 
     command: Annotated[str, BeforeValidator(_command)]
-    """What starts one instance; $PORT stands for its port."""
+    """What starts one instance, as typed in a shell; $PORT in it becomes the port of the instance. pm2: script and args."""
     directory: Text = "."
-    """Where it is started, seen from the folder of this file. pm2: cwd."""
-    instances: Annotated[int, BeforeValidator(_instances), Also({"const": "max"})] = 1
-    """How many run at one time, or "max": one for each CPU."""
+    """Folder in which it is started, relative to the folder of this file. pm2: cwd."""
+    instances: Annotated[
+        int,
+        BeforeValidator(_instances),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_INSTANCES}),
+        Also({"const": "max"}),
+    ] = 1
+    """How many run at the same time; "max" means one for each CPU. pm2: instances."""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    """Port of the first instance, the others follow. Left out: chosen, and given as $PORT."""
+    """Port of the first instance; the next ones get the ports after it. Left out: free ports are chosen and given as $PORT. pm2:
+    increment_var."""
     host: Annotated[str, BeforeValidator(_host)] = "127.0.0.1"
-    """Address that the instances listen on."""
+    """Address on which the instances listen."""
     env: dict[Variable, VariableValue] = Field(default_factory=dict)
-    """Environment variables."""
+    """Environment variables. pm2: env."""
     env_file: Texts = Field(default_factory=list)
-    """Files with lines NAME=value, seen from the folder of this file; `env` wins."""
+    """Files with lines NAME=value, relative to the folder of this file; a later file wins over an earlier one, `env` over all."""
     user: Text = ""
-    """User that it runs as, when Gapura is started as root."""
+    """System user that it runs as; only where Gapura was started by root. pm2: uid."""
     stop_signal: Annotated[str, BeforeValidator(_stop_signal)] = "SIGTERM"
-    """What asks it to end. pm2: kill signal."""
+    """Signal that asks it to end. pm2: PM2_KILL_SIGNAL."""
     stop_timeout: Seconds = 5.0
-    """How long it may take to end; then its whole tree is killed. pm2: kill_timeout."""
+    """How long it may take to end after the signal; then it is killed with all its child processes. pm2: kill_timeout."""
     drain_timeout: Seconds = 10.0
-    """How long its requests may take to end before it is asked to."""
+    """How long the requests that it is answering may take before the signal is sent; new ones go to the other instances."""
     start_timeout: PositiveSeconds = 60.0
-    """How long it may take until it answers. pm2: listen_timeout."""
+    """How long it may take until it answers; then it is ended and started again. pm2: listen_timeout."""
     autorestart: bool = True
-    """Whether it is started again when it ends."""
+    """Whether it is started again when it ends by itself. pm2: autorestart."""
     max_restarts: Annotated[int, Field(ge=0, le=1_000_000)] = 16
-    """Failures in a row until it is left alone as crashed; 0: never."""
+    """After so many failures in a row it is left alone as `crashed`; 0: never. pm2: max_restarts."""
     max_memory: Bytes = 0
-    """Memory of its whole tree that makes it restart; 0: no limit. pm2: max_memory_restart."""
+    """It is restarted when it and its child processes use more memory than this; 0: no limit. pm2: max_memory_restart."""
     ready_path: HealthPath | None = None
-    """What is asked for until it answers; left out: the path of health."""
+    """Path that is asked for until it answers; only then it gets requests. Left out: the path of `health`. pm2: wait_ready."""
     log_size: PositiveBytes = 10 << 20
-    """Its captured output is rotated at this size."""
+    """What it prints is written to a file; at this size a new one is begun. pm2: the module pm2-logrotate."""
     log_files: Annotated[int, Field(ge=0, le=1000)] = 5
-    """Rotated files that are kept."""
+    """How many of the old files are kept."""

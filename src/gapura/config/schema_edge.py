@@ -60,54 +60,60 @@ class Timeouts(Section):
     """How long a client may take."""
 
     head: PositiveSeconds = 10.0
-    """For a whole request head; then 408. nginx: client_header_timeout."""
+    """Until the whole head of a request has arrived; then 408. nginx: client_header_timeout."""
     body: PositiveSeconds = 30.0
-    """Between two reads of a request body; then 408. nginx: client_body_timeout."""
+    """Between two pieces of a request body; then 408. nginx: client_body_timeout."""
     send: PositiveSeconds = 30.0
-    """Between two successful writes to a client. nginx: send_timeout."""
+    """Between two pieces of an answer that the client takes; then the connection is closed. nginx: send_timeout."""
     idle: PositiveSeconds = 60.0
-    """For a kept connection without a request. nginx: keepalive_timeout."""
+    """How long a connection without a request is kept open. nginx: keepalive_timeout."""
     tunnel: PositiveSeconds = 3600.0
-    """For a WebSocket without a byte in either direction."""
+    """How long a WebSocket may be silent in both directions. nginx: proxy_read_timeout."""
     drain: PositiveSeconds = 30.0
-    """How long a worker that shall end waits for what is under way. nginx: worker_shutdown_timeout."""
+    """How long a worker that is replaced or stopped gently waits for the requests under way. nginx: worker_shutdown_timeout."""
 
 
 class Limits(Section):
     """How much a client may send."""
 
     target: PositiveBytes = 8192
-    """Longest request target (path and query); then 414."""
+    """Longest path and query; then 414. nginx: large_client_header_buffers."""
     head: PositiveBytes = 32768
-    """Largest request head; then 431. nginx: large_client_header_buffers."""
+    """Largest head of a request (request line and header fields); then 431. nginx: large_client_header_buffers."""
     headers: Annotated[int, Field(ge=1, le=10000)] = 100
-    """Most header fields; then 431."""
+    """Most header fields in a request; then 431."""
     body: BytesOrNone = 1 << 20
-    """Largest request body; then 413. 0 or "none": no limit. nginx: client_max_body_size."""
+    """Largest body of a request; then 413. 0 or "none": no limit. nginx: client_max_body_size."""
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10000
-    """Most client connections for each worker. nginx: worker_connections."""
+    """Most client connections, for each worker. nginx: worker_connections."""
     connections_per_client: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    """Most connections of one client address for each worker; 0: no limit. nginx: limit_conn."""
+    """Most connections from one client address, for each worker; 0: no limit. nginx: limit_conn."""
 
 
 class AccessLog(Section):
     """Where and how each request is written down."""
 
     path: Text | None = None
-    """File; left out: access.log in the logs folder; "-": standard output; "": none."""
+    """File; "-" is standard output, "" is none. Left out: access.log in the logs folder. nginx: access_log."""
     format: Annotated[Text, BeforeValidator(_format)] = "combined"
-    """`combined`, `json`, or a text with variables such as "$remote_addr $status". nginx: log_format."""
+    """`combined`, `json`, or a text of your own with variables, such as "$remote_addr $status". nginx: log_format."""
 
 
 class Edge(Section):
     """Where Gapura listens, with how many workers, and what it bears."""
 
     http: Annotated[list[Listener] | None, wrapped, Also(_LISTENER_SCHEMA)] = None
-    """Port (IPv4 and IPv6), "address:port", or a list of them. Left out: 80 where allowed, else 8080. nginx: listen."""
-    workers: Annotated[int, BeforeValidator(_workers), Also({"const": "auto"})] = 2
-    """Number of worker processes, or "auto": one for each CPU. nginx: worker_processes."""
+    """Where browsers connect: a port (all addresses, IPv4 and IPv6), "address:port", or a list of them. Left out: 80 where
+    allowed, else 8080. nginx: listen."""
+    workers: Annotated[
+        int,
+        BeforeValidator(_workers),
+        WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_WORKERS}),
+        Also({"const": "auto"}),
+    ] = 2
+    """Number of worker processes; "auto" means one for each CPU. nginx: worker_processes."""
     user: Text = ""
-    """User that workers run as when Gapura is started as root. nginx: user."""
+    """System user that the workers run as; only where Gapura was started by root. nginx: user."""
     timeouts: Timeouts = Timeouts()
     """How long a client may take."""
     limits: Limits = Limits()
@@ -117,14 +123,15 @@ class Edge(Section):
     )
     """A path, false for none, or a table with path and format. nginx: access_log."""
     error_log: Text | None = None
-    """A path; left out: error.log in the logs folder; "-": standard error. nginx: error_log."""
+    """File for what goes wrong; "-" is standard error. Left out: error.log in the logs folder. nginx: error_log."""
     trusted_proxies: Annotated[
         list[Annotated[str, by(lambda value: network(value) if isinstance(value, str) else value)]],
         wrapped,
         Also({"type": "string"}),
     ] = Field(default_factory=list)
-    """Networks of proxies in front, whose X-Forwarded-* is believed. nginx: set_real_ip_from."""
+    """Addresses or networks of proxies in front of Gapura; only their X-Forwarded-For, -Proto and -Host are believed. nginx:
+    set_real_ip_from."""
     served_by: bool = True
-    """Whether answers carry X-Served-By, the server that answered."""
+    """Whether answers carry X-Served-By, which names the server that answered."""
     backlog: Annotated[int, Field(ge=1, le=65535)] = 1024
-    """Connections that may wait to be accepted. nginx: listen … backlog."""
+    """Connections that may wait to be accepted, for each worker and listener. nginx: listen … backlog."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import BytesOrNone, PositiveSeconds
 from .section import Also, Among, Section, Text, Texts, check_variables, short
@@ -69,6 +69,10 @@ def _index(value: object) -> object:
     return value
 
 
+def _one(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 def _header(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9._\-\[\]:]+", value, re.ASCII):
         raise wrong("host_header is a host name, with a port if need be", 'write "example.com" or "example.com:8080"')
@@ -83,7 +87,7 @@ class Respond(Section):
     body: str = ""
     """Its text."""
     type: Annotated[Text, BeforeValidator(_media_type)] = "text/plain; charset=utf-8"
-    """Its Content-Type."""
+    """Its Content-Type. nginx: default_type."""
 
 
 class Redirect(Section):
@@ -91,54 +95,52 @@ class Redirect(Section):
 
     to: Annotated[Text, BeforeValidator(_location)]
     """A URL or a path; variables may stand in it, such as $rest (what follows the matched path), $host, $request_uri."""
-    status: Annotated[int, BeforeValidator(_redirect_status)] = 302
-    """301, 302, 303, 307 or 308."""
+    status: Annotated[int, BeforeValidator(_redirect_status), WithJsonSchema({"enum": list(REDIRECTS)})] = 302
+    """301 and 308: for ever, browsers remember it; 302, 303 and 307: this time."""
 
 
 class Action(Section):
     """What is done with a request: exactly one of proxy, files, redirect and respond."""
 
     proxy: Text | None = None
-    """An upstream, an app, or an address at once, such as "localhost:3000". nginx: proxy_pass."""
+    """An upstream or an app by its name, or an address, such as "localhost:3000". nginx: proxy_pass."""
     rewrite: Annotated[Text, BeforeValidator(_path)] | None = None
-    """proxy: what replaces the matched path. nginx: a path in proxy_pass."""
+    """`proxy`: what the matched part of the path becomes, such as "/" to take "/api/" away. nginx: the path in proxy_pass."""
     host_header: Annotated[Text, BeforeValidator(_header)] | None = None
-    """proxy: the Host that the server gets; left out: the client's. nginx: proxy_set_header Host."""
+    """`proxy`: Host header for the server. Left out: the one that the client sent. nginx: proxy_set_header Host."""
     connect_timeout: PositiveSeconds | None = None
-    """proxy: to connect to a server. nginx: proxy_connect_timeout."""
+    """`proxy`: replaces the one of the upstream. nginx: proxy_connect_timeout."""
     read_timeout: PositiveSeconds | None = None
-    """proxy: between two reads from a server. nginx: proxy_read_timeout."""
+    """`proxy`: replaces the one of the upstream. nginx: proxy_read_timeout."""
     send_timeout: PositiveSeconds | None = None
-    """proxy: between two writes to a server. nginx: proxy_send_timeout."""
+    """`proxy`: replaces the one of the upstream. nginx: proxy_send_timeout."""
     body_limit: BytesOrNone | None = None
-    """Largest request body; 0 or "none": no limit. nginx: client_max_body_size."""
+    """Largest request body; then 413. 0 or "none": no limit. Left out: the one of [edge.limits]. nginx: client_max_body_size."""
     files: Text | None = None
-    """A folder, seen from the folder of this file. nginx: root."""
-    index: Annotated[
-        list[Annotated[Text, BeforeValidator(_index)]] | None, BeforeValidator(lambda v: [v] if isinstance(v, str) else v)
-    ] = None
-    """files: what answers for a folder; left out: index.html."""
+    """Folder with files to send, relative to the folder of this file. nginx: root."""
+    index: Annotated[list[Annotated[Text, BeforeValidator(_index)]] | None, BeforeValidator(_one), Also({"type": "string"})] = None
+    """`files`: file that answers for a folder, or a list of them. Left out: index.html. nginx: index."""
     fallback: Annotated[Text, BeforeValidator(_fallback)] | None = None
-    """files: what answers for a path without a file, for single-page apps. nginx: try_files."""
+    """`files`: file that answers when there is none, for single-page apps: "/index.html". nginx: try_files."""
     redirect: Annotated[Redirect | None, short("to"), Also({"type": "string"})] = None
-    """A URL, or a table with to and status. nginx: return."""
+    """Sends the client elsewhere: a URL or path, or a table with to and status. nginx: return."""
     respond: Annotated[Respond | None, short("body"), Also({"type": "string"})] = None
-    """A text, or a table with status, body and type. nginx: return."""
+    """A fixed answer: a text, or a table with status, body and type. nginx: return."""
 
 
 class Route(Action):
     """A match and its action."""
 
     path: Annotated[Text, BeforeValidator(_path)] = "/"
-    """What the request's path begins with; the longest match wins. nginx: location."""
+    """The route is for paths that begin with this; of several, the longest counts. nginx: location."""
     kind: Annotated[str, Among("kind of match", ("prefix", "exact"))] = "prefix"
-    """prefix, or exact: the whole path."""
+    """`prefix`, or `exact`: only this very path. nginx: location =."""
 
 
 class Site(Action):
     """What is done with the requests for a host. An action here is the route for "/"."""
 
     hosts: Texts = Field(default_factory=list)
-    """Further names of this site. nginx: server_name."""
+    """More host names for this site. nginx: server_name."""
     routes: list[Route] = Field(default_factory=list)
-    """Matches inside the site and their actions. nginx: location."""
+    """What to do for which path, in any order. nginx: location."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import PositiveSeconds, Seconds
 from .section import Also, Among, Section, Text, check_variables, short, wrapped
@@ -52,73 +52,77 @@ class Health(Section):
     """Active checks: an HTTP request now and then; any answer below 500 is alive."""
 
     enabled: bool = True
-    """`health = false` says the same as false here."""
+    """Whether the checks are made; `health = false` is short for `health = { enabled = false }`."""
     path: HealthPath = "/"
-    """What is asked for."""
+    """Path that is asked for with GET. nginx: health_check uri (commercial)."""
     host: Text | None = None
-    """Host header of the request; left out: the first site that leads here."""
+    """Host header of the check. Left out: the first site that leads here."""
     interval: PositiveSeconds = 1.0
-    """Between two checks."""
+    """From one check to the next. nginx: health_check interval (commercial)."""
     timeout: PositiveSeconds = 1.0
-    """For the answer."""
+    """How long the answer may take; longer is a miss."""
     misses: Annotated[int, Field(ge=1, le=1000)] = 2
-    """Misses in a row that take a server out."""
+    """So many misses in a row take a server out. nginx: health_check fails (commercial)."""
     hits: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Hits in a row that bring it back."""
+    """So many good answers in a row bring it back. nginx: health_check passes (commercial)."""
     fast_interval: PositiveSeconds = 0.2
-    """Between two checks of a server that is out."""
+    """From one check to the next while a server is out."""
 
 
 class Server(Section):
     """One address of an upstream. nginx: server."""
 
     address: str
-    """"host:port", "[::1]:3000" or "unix:/run/app.sock"; a DNS name stands for all its addresses."""
-    weight: Annotated[int, BeforeValidator(_weight)] = 1
-    """Its share of the requests."""
+    """"host:port", "[::1]:3000" or "unix:/run/app.sock"; a DNS name stands for all its addresses. nginx: server."""
+    weight: Annotated[int, BeforeValidator(_weight), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10000})] = 1
+    """Its share of the requests: with 2 it gets twice as many as with 1. nginx: weight."""
     max_fails: MaxFails | None = None
-    """So many failures within fail_timeout bench it; 0: never."""
+    """After so many failures within `fail_timeout` it gets no requests for that long; 0: never. Left out: as in the upstream.
+    nginx: max_fails."""
     fail_timeout: PositiveSeconds | None = None
-    """The window for failures, and how long it is benched."""
+    """Both the time in which failures are counted and the pause after them. Left out: as in the upstream. nginx: fail_timeout."""
     max_conns: MaxConns | None = None
-    """Most requests at one time; 0: no limit."""
+    """Most requests at the same time; 0: no limit. Left out: as in the upstream. nginx: max_conns."""
     backup: bool = False
-    """Used only when no other server can be."""
+    """Gets requests only when none of the others can answer. nginx: backup."""
     down: bool = False
-    """Never used, but keeps its place."""
+    """Gets no requests, but keeps its place (for `hash` and `ip_hash`). nginx: down."""
 
 
 class Balancing(Section):
     """The words that upstreams and apps share."""
 
     policy: Policy = "round_robin"
-    """How a server is chosen: round_robin, least_conn, ip_hash, hash or random."""
+    """How a server is chosen: in turn (round_robin), the one with the fewest connections for its weight (least_conn), the same for
+    a client address (ip_hash) or a key (hash), or the better of two at random (random). nginx: least_conn, ip_hash, hash,
+    random."""
     key: Annotated[Text, BeforeValidator(_key)] = ""
-    """For the policy hash: what is hashed, such as "$uri" or "$remote_addr"."""
+    """For the policy `hash`: requests with the same value go to the same server, such as "$uri" or "$remote_addr". nginx: hash."""
     consistent: bool = False
-    """For the policy hash: ketama, so that few keys move when servers change. nginx: hash … consistent."""
+    """For the policy `hash`: only few keys move when servers come or go (ketama). nginx: hash … consistent."""
     max_fails: MaxFails = 1
-    """So many failures within fail_timeout bench a server; 0: never."""
+    """After so many failures within `fail_timeout` a server gets no requests for that long; 0: never. nginx: max_fails."""
     fail_timeout: PositiveSeconds = 10.0
-    """The window for failures, and how long a server is benched."""
+    """Both the time in which failures are counted and the pause after them. nginx: fail_timeout."""
     max_conns: MaxConns = 0
-    """Most requests at one time for each server; 0: no limit."""
+    """Most requests at the same time, for each server; 0: no limit. nginx: max_conns."""
     health: Annotated[Health | None, BeforeValidator(_health), Also({"type": "boolean"})] = None
-    """Active checks: false, or a table. Left out: on for apps and private addresses."""
+    """Checks that Gapura makes by itself: false, or a table. Left out: on for apps and private addresses. nginx: health_check
+    (commercial)."""
     hold: Seconds = 3.0
-    """How long a request waits when no server can answer but one may return; 0: not at all."""
+    """How long a request waits for a server when none can answer but one may return; then 503. 0: not at all."""
     connect_timeout: PositiveSeconds = 2.0
-    """To connect to a server. nginx: proxy_connect_timeout."""
+    """How long connecting to a server may take; then the next one is tried. nginx: proxy_connect_timeout."""
     read_timeout: PositiveSeconds = 60.0
-    """Between two reads from a server. nginx: proxy_read_timeout."""
+    """Between two pieces of an answer from a server; then 504, or the next one is tried. nginx: proxy_read_timeout."""
     send_timeout: PositiveSeconds = 60.0
-    """Between two writes to a server. nginx: proxy_send_timeout."""
+    """Between two pieces of a request that the server takes; then as above. nginx: proxy_send_timeout."""
     tries: Annotated[int, Field(ge=0, le=1000)] = 0
-    """Most servers tried for one request; 0: each once. nginx: proxy_next_upstream_tries."""
+    """Most servers tried for one request; 0: each of them once. nginx: proxy_next_upstream_tries."""
     keepalive: Annotated[int, Field(ge=0, le=10000)] = 64
-    """Idle connections kept open to the servers, for each worker."""
+    """Idle connections to the servers that are kept for the next request, for each worker. nginx: keepalive."""
     keepalive_timeout: PositiveSeconds = 60.0
-    """How long an idle one is kept."""
+    """How long such a connection is kept. nginx: keepalive_timeout (in upstream)."""
 
 
 class Upstream(Balancing):
@@ -127,4 +131,4 @@ class Upstream(Balancing):
     servers: Annotated[
         list[Annotated[Server, short("address"), Also({"type": "string"})]], wrapped, Field(min_length=1), Also({"type": "string"})
     ]
-    """Addresses as texts, or tables with weight, max_fails, fail_timeout, max_conns, backup, down."""
+    """Addresses, or tables with an address and more."""
