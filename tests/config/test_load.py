@@ -159,7 +159,7 @@ def test_a_name_with_two_addresses_is_two_servers_in_its_place(configure: Config
 
 
 def test_a_name_that_does_not_resolve_is_a_warning(configure: Configure) -> None:
-    plan, warnings = examine(configure(NAMES))
+    plan, warnings, _ = examine(configure(NAMES))
     assert servers_of(plan, "web") == ["10.0.0.1:3000", "10.0.0.9:3000"]
     assert [(item.message, item.line, item.warning) for item in warnings] == [("the name web.internal does not resolve", 3, True)]
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +21,8 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_plan_is_printed(configure: Configure) -> None:
-    file = configure('[sites."a.b"]\nrespond = "x"\n')
+    us = pwd.getpwuid(os.geteuid()).pw_name
+    file = configure(f'[sites."a.b"]\nrespond = "x"\n[edge]\nuser = "{us}"\n')
     done = run("load", file)
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)

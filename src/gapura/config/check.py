@@ -6,7 +6,6 @@ import errno
 import ipaddress
 import json
 import os
-import pwd
 import re
 import shutil
 import socket
@@ -21,7 +20,9 @@ from .holders import Holder, holder
 from .load import examine
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address
 from .positions import Path
+from .reach import check_app_folders, edge_user, file_routes, known_user
 from .source import Sources
+from .trust import untrusted
 from .words import shown
 
 RESOLVE_TIMEOUT: Final = 2.0
@@ -80,10 +81,14 @@ def check(plan: Plan, file: str) -> list[Problem]:
         return error.problems
     findings = Findings(Sources(file))
     _check_listeners(findings, plan)
-    _check_user(findings, ("edge", "user"), plan["edge"]["user"])
+    if os.geteuid() == 0:
+        findings.problems += untrusted(findings.sources, plan)
+    edge_user(findings, plan)
+    check_app_folders(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)
-    _check_sites(findings, plan)
+    for path, route in file_routes(findings, plan):
+        _check_folder(findings, path, route)
     paths = plan["paths"]
     for folder in dict.fromkeys((paths["run"], paths["logs"], paths["lib"])):
         _check_writable(findings, folder)
@@ -127,8 +132,10 @@ def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Hol
         )
         findings.error(path, f"port {port} is in use{by}", hint)
     elif code == errno.EACCES:
-        python = os.path.realpath("/proc/self/exe")
-        hint = f"use http = 8080, or allow it once: sudo setcap cap_net_bind_service=+ep {python}"
+        hint = (
+            f"write http = 8080; or a service may use it (sudo gapura startup --install); "
+            f"or allow it to everybody until the next boot: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"
+        )
         findings.error(path, f"port {port} needs a right that you do not have", hint)
     elif code == errno.EADDRNOTAVAIL:
         findings.error(path, f"{listener['host']} is no address of this machine", "`ip address` shows them; a bare port means all")
@@ -164,21 +171,9 @@ def _is_gapura(who: Holder | None) -> bool:
     return who is None or not who.pid or "gapura" in who.command
 
 
-def _check_user(findings: Findings, path: Path, user: str) -> None:
-    if not user:
-        return
-    try:
-        uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        findings.error(path, f'there is no user "{shown(user)}" on this machine', f"make it: sudo useradd --system {shown(user)}")
-        return
-    if os.geteuid() not in (0, uid):
-        findings.warn(path, "only root can run something as another user", "leave user out, or start Gapura as root")
-
-
 def _check_app(findings: Findings, name: str, app: AppPlan) -> None:
     path: Path = ("apps", name)
-    _check_user(findings, (*path, "user"), app["user"])
+    known_user(findings, (*path, "user"), app["user"])
     if not os.path.isdir(app["directory"]):
         findings.error((*path, "directory"), f"there is no folder {app['directory']}", "it is seen from the folder of this file")
         return
@@ -224,16 +219,6 @@ def _check_package(findings: Findings, path: Path, app: AppPlan) -> None:
     if isinstance(scripts, dict) and match[1] not in scripts and not os.path.isfile(os.path.join(app["directory"], "server.js")):
         known = ", ".join(sorted(map(shown, scripts))) or "none"
         findings.warn(path, f'package.json has no script "{match[1]}"', f"it has: {known}")
-
-
-def _check_sites(findings: Findings, plan: Plan) -> None:
-    written: dict[str, Any] = findings.sources.data.get("sites", {})
-    for (key, site), made in zip(written.items(), plan["sites"], strict=False):
-        count = len(site.get("routes", []))
-        for index, route in enumerate(made["routes"]):
-            path: Path = ("sites", key, "routes", index) if index < count else ("sites", key)
-            if route["action"] == "files":
-                _check_folder(findings, path, route)
 
 
 def _check_folder(findings: Findings, path: Path, route: RoutePlan) -> None:

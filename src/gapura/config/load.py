@@ -15,10 +15,11 @@ from .validate import validate
 
 
 class Loaded(NamedTuple):
-    """A plan, and what is odd about its file."""
+    """A plan, what is odd about its file, and the files as they were read."""
 
     plan: Plan
     warnings: list[Problem]
+    sources: Sources
 
 
 def offline(names: Sequence[str]) -> Mapping[str, list[str]]:
@@ -47,4 +48,4 @@ def examine(file: str, resolver: Resolver = offline) -> Loaded:
     for file_name in sources.leftovers:
         findings.warnings.append(Problem("is not read: its name does not end in .toml", file_name, warning=True))
     findings.close()
-    return Loaded(plan, findings.warnings)
+    return Loaded(plan, findings.warnings, sources)

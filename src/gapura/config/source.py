@@ -24,11 +24,12 @@ _DEEP_KEY: Final = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){64}"
 
 
 class Source:
-    """One file: its text, what tomllib made of it, and its positions (found when first asked for)."""
+    """One file: its text, whose it was when it was read, what tomllib made of it, its positions (found when first asked for)."""
 
-    def __init__(self, file: str, text: str, data: dict[str, Any]) -> None:
+    def __init__(self, file: str, text: str, facts: os.stat_result, data: dict[str, Any]) -> None:
         self.file = file
         self.text = text
+        self.facts = facts
         self.data = data
         self.lines = text.split("\n")
         self._positions: Positions | None = None
@@ -42,11 +43,17 @@ class Source:
 
 def read_text(file: str) -> str:
     """The text of a file. Raises ConfigError."""
+    return _read(file)[0]
+
+
+def _read(file: str) -> tuple[str, os.stat_result]:
+    """The text of a file, and whose it is. Raises ConfigError."""
     try:
         # O_NONBLOCK: a FIFO without a writer must not hang us; regular files do not care
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
                 raise ConfigError([Problem("is a folder or a device, not a file", file, hint="name the file: -c gapura.toml")])
             raw = stream.read(LARGEST + 1)
     except (OSError, ValueError) as error:
@@ -66,7 +73,7 @@ def read_text(file: str) -> str:
             raise ConfigError([Problem(f"the line has more than {LONGEST_LINE} characters", file, number)])
         if _DEEP_KEY.search(content):
             raise ConfigError([Problem("a name with more than 64 parts between dots", file, number)])
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n"), facts
 
 
 def _unreadable(file: str, error: Exception) -> Problem:
@@ -84,9 +91,9 @@ def _unreadable(file: str, error: Exception) -> Problem:
 
 def read_source(file: str) -> Source:
     """Read and parse one file. Raises ConfigError with the place of what is wrong."""
-    text = read_text(file)
+    text, facts = _read(file)
     try:
-        return Source(file, text, tomllib.loads(text))
+        return Source(file, text, facts, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([syntax_problem(file, text, str(error))]) from None
     except RecursionError:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from typing import Any
 
-from gapura.config.place import conf_d
 from gapura.config.plan import FORMAT, Plan
 from gapura.errors import CommandError, ConfigError, Problem
 from gapura.master.loop import READ, Loop, Steps, until
@@ -34,26 +32,7 @@ def load(loop: Loop, file: str, argv: list[str] | None = None) -> Steps[tuple[Pl
         raise ConfigError(problems or [Problem("the file could not be loaded", file=file)])
     if plan.get("format") != FORMAT:
         raise CommandError("the configuration was loaded by another version of Gapura", "Run `gapura up` again.")
-    if os.geteuid() == 0 and plan["apps"] and (unsafe := untrusted(file)):
-        raise ConfigError(unsafe)
     return plan, warnings
-
-
-def untrusted(file: str) -> list[Problem]:
-    """What keeps a master that runs as root from executing commands of these files (CWE-732): others may write them."""
-    problems = []
-    for path in [file, *conf_d(file)[0]]:
-        try:
-            facts = os.stat(path)
-        except OSError:
-            continue
-        if facts.st_uid != 0:
-            message = "Gapura runs as root, but this file belongs to another user, who could run anything as root through it"
-            problems.append(Problem(message, file=path, hint=f"Start Gapura as that user, or: chown root {path}"))
-        elif facts.st_mode & stat.S_IWOTH or (facts.st_mode & stat.S_IWGRP and facts.st_gid != 0):
-            message = "Gapura runs as root, but others may write this file and could run anything as root through it"
-            problems.append(Problem(message, file=path, hint=f"chmod go-w {path}"))
-    return problems
 
 
 def _run(loop: Loop, argv: list[str]) -> Steps[bytes]:
