@@ -13,7 +13,9 @@ import click
 from gapura import log
 from gapura.cli import talk
 from gapura.cli.place import Place, json_option, short, takes_place
+from gapura.config.place import paths_of
 from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, CommandError, Problem
+from gapura.master import folders
 
 
 @click.command()
@@ -77,6 +79,7 @@ def _tell(text: str) -> None:
 def _detached(place: Place) -> list[str]:
     """Start a master with its output in <logs>/gapura.log; what it has to say when it serves."""
     path = os.path.join(place.logs, "gapura.log")
+    folders.make(paths_of(place.file))
     output = log.open_log(path)
     ours, theirs = os.pipe()
     os.set_inheritable(theirs, True)

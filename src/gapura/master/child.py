@@ -103,7 +103,7 @@ def execute(loop: Loop, role: str, argv: list[str], board: Board, column: int, u
     channel, theirs = pair()
     try:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        process = launch.spawn(argv, "/", dict(os.environ), user, theirs.fileno(), 1, files)
+        process = launch.spawn(argv, "/", dict(os.environ), user, theirs.fileno(), 1, files, sealed=True)
     except BaseException:
         channel.close()
         raise

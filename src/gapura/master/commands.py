@@ -30,13 +30,15 @@ Orphaned = Callable[[Link, Message, list[int]], None]
 class Server:
     """Listens on `<run>/control.sock` (mode 0600) and tells commands from orphans.
 
-    The edge's own user may connect as well, because orphans run as that user, but it may not command.
+    The edge's own user may connect as well, because orphans run as that user, but it may not command. Who speaks is asked of
+    the kernel (SO_PEERCRED), whatever the file's mode says.
     """
 
     def __init__(self, loop: Loop, run: str) -> None:
         self._loop = loop
         self._path = os.path.join(run, "control.sock")
         self._links: set[Link] = set()
+        self._edge = os.geteuid()
         self.orphaned: Orphaned = _turn_away
         self.commands: Commands | None = None
         self.replaced = os.path.lexists(self._path)
@@ -54,8 +56,9 @@ class Server:
 
     def admit(self, user: str) -> None:
         """Let the edge's user connect. Raises OSError, KeyError."""
-        if user and os.geteuid() == 0:
-            os.chown(self._path, pwd.getpwnam(user).pw_uid, -1)
+        if user:
+            self._edge = pwd.getpwnam(user).pw_uid
+            os.chown(self._path, self._edge, -1, follow_symlinks=False)
 
     def close(self, remove: bool) -> None:
         """Listen no longer. `remove`: the socket file goes too (not when another master may have made its own by now)."""
@@ -85,6 +88,12 @@ class Server:
         link.lost = lambda: self._links.discard(link)
 
     def _heard(self, link: Link, message: Message, fds: list[int]) -> None:
+        user = link.peer()[1]
+        if user not in (0, os.geteuid(), self._edge):
+            close_all(fds)
+            link.close()
+            self._links.discard(link)
+            return
         if message.get("type") == "orphan":
             self._links.discard(link)
             self.orphaned(link, message, fds)
@@ -92,12 +101,12 @@ class Server:
         close_all(fds)
         if message.get("type") != "command":
             return
-        if self.commands is None:
-            link.send(refusal(CommandError("Gapura is still starting", "Try again in a moment.")))
-        elif link.peer()[1] not in (0, os.geteuid()):
+        if user not in (0, os.geteuid()):
             link.send(
                 refusal(CommandError("only the user that runs Gapura may command it", "Use the account that started it, or sudo."))
             )
+        elif self.commands is None:
+            link.send(refusal(CommandError("Gapura is still starting", "Try again in a moment.")))
         else:
             self.commands.run(link, message)
 

@@ -53,7 +53,7 @@ def _run(loop: Loop, argv: list[str]) -> Steps[bytes]:
 
     try:
         try:
-            launch.spawn(argv, "/", dict(os.environ), "", nothing, write, 0)
+            launch.spawn(argv, "/", dict(os.environ), "", nothing, write, 0, capable=True)
         except launch.LaunchError as error:
             raise CommandError(f"the configuration cannot be loaded: {error.message}", error.hint) from None
         finally:

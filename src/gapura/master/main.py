@@ -96,13 +96,10 @@ class Master:
         """Load, take over what an earlier master left, commit the first generation."""
         plan = yield from self._load()
         try:
-            pipes = folders.make(plan)
-            folders.give_logs(plan)
+            pipes = folders.pipes(plan["paths"])
             lock = Lock(self.run_folder)
-        except (OSError, KeyError) as error:
-            raise CommandError(
-                f"the state folder cannot be used: {error}", f"Gapura keeps its state in {self.run_folder}."
-            ) from None
+        except OSError as error:
+            raise self._unusable(error) from None
         taken = yield from lock.take(self.run_folder)
         self._state = StateFile(self.run_folder)
         state = self._state.read()
@@ -129,7 +126,15 @@ class Master:
         plan, warnings = yield from load(self.loop, self.file, argv)
         for problem in warnings:
             log.warning("%s", problem.render())
+        try:
+            folders.make(plan["paths"])
+            folders.admit(plan)
+        except (OSError, KeyError) as error:
+            raise self._unusable(error) from None
         return plan
+
+    def _unusable(self, error: Exception) -> CommandError:
+        return CommandError(f"the state folder cannot be used: {error}", f"Gapura keeps its state in {self.run_folder}.")
 
     def _build(self, shared: Board, plan: Plan, pipes: str, state: State) -> Door:
         """Put the parts together."""
@@ -252,8 +257,8 @@ class Master:
         logs.reopen()
         if self.door is not None:
             try:
-                folders.give_logs(self.door.running)
-            except (OSError, KeyError) as error:
+                folders.admit(self.door.running)
+            except (OSError, KeyError, CommandError) as error:
                 log.error("the log files cannot be opened anew: %s", error)
             self.door.children.tell("reopen")
             self.door.fleet.reopen()

@@ -84,7 +84,12 @@ class Door:
     def reload(self) -> Steps[list[str]]:
         """Load the file again and apply it. Raises `ConfigError`, `CommandError`; the running generation stays then."""
         plan = yield from self.loading()
-        return (yield from self.apply(self.scale_again(plan)))
+        after = plan["edge"]["user"]
+        before = self.plan["edge"]["user"] if self.plan else after
+        said = yield from self.apply(self.scale_again({**plan, "edge": {**plan["edge"], "user": before}}))
+        if before != after:
+            said = [*said, f"workers will run as {after or 'root'} from the next `gapura up` on, which loses no request"]
+        return said
 
     def scale(self, app: str, instances: int) -> Steps[list[str]]:
         """Run an app in another number of instances, until the file's own number changes."""

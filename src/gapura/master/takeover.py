@@ -74,7 +74,8 @@ class StateFile:
     def read(self) -> State:
         """The state that an earlier master left; empty when there is none or it cannot be understood."""
         try:
-            with open(self._path, encoding="utf-8") as stream:
+            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with open(fd, encoding="utf-8") as stream:
                 state = json.load(stream)
         except (OSError, ValueError):
             return {}
@@ -109,6 +110,7 @@ class Orphans:
         self._sockets = sockets
         self._inodes: set[int] = set()
         self._found: list[Child] = []
+        self._named: set[tuple[int, int]] = set()
         self._gathering = True
         self._children: Children | None = None
         self.board: Board | None = None
@@ -117,8 +119,8 @@ class Orphans:
         """Wait until the living ones that the state names have reported; a little, too, when an earlier master died `unclean`
         and the state names none: it may have died before it could write them down.
         """
-        named = [*_entries(state.get("workers")), *_entries([state.get("control")])]
-        living = {pid for pid, started in named if tree.start_time(pid) == started}
+        self._named = {*_entries(state.get("workers")), *_entries([state.get("control")])}
+        living = {pid for pid, started in self._named if tree.start_time(pid) == started}
         if living:
             yield from until(lambda: living <= {child.pid for child in self._found}, GATHER)
         elif unclean:
@@ -136,11 +138,15 @@ class Orphans:
                 children.adopt(child)
 
     def report(self, link: Link, message: Message, fds: list[int]) -> None:
-        """An orphan speaks. Its first descriptor is the board, the others are its listening sockets."""
-        pid, _ = link.peer()
+        """An orphan speaks. Its first descriptor is the board, the others are its listening sockets.
+
+        One that runs as another user is believed only when the state names it: others run as that user, too.
+        """
+        pid, user = link.peer()
         started, column = tree.start_time(pid), message.get("column")
         role = message.get("role")
-        if role not in (WORKER, CONTROL) or started is None or not isinstance(column, int) or not fds:
+        known = user in (0, os.geteuid()) or (pid, started) in self._named
+        if not known or role not in (WORKER, CONTROL) or started is None or not isinstance(column, int) or not fds:
             close_all(fds)
             link.close()
             return

@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from gapura.config.plan import AppPlan
 from gapura.errors import GapuraError
-from gapura.procs.prctl import no_new_privileges
+from gapura.procs.prctl import drop_ambient_capabilities, no_new_privileges
 from gapura.procs.tree import start_time
 
 KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "SHELL")
@@ -129,12 +129,16 @@ def spawn(
     stdin_fd: int,
     output_fd: int,
     nofile_soft: int,
+    *,
+    sealed: bool = False,
+    capable: bool = False,
 ) -> Process:
     """Start a process in a session of its own; returns when it has been executed. Raises LaunchError.
 
     It gets default signals, an empty signal mask, no descriptor but its three, a soft limit of `nofile_soft` open files (0 =
     ours). With `user` it becomes that user for good, without supplementary groups, and can gain no rights by executing
-    set-uid programs (PR_SET_NO_NEW_PRIVS). The caller owns `waitpid` for it.
+    set-uid programs (PR_SET_NO_NEW_PRIVS); `sealed` forbids the latter without a `user` too. It inherits no ambient capability
+    of ours, unless it is `capable`. The caller owns `waitpid` for it.
     """
     account = _account(user)
     ours, theirs = os.pipe()
@@ -144,7 +148,7 @@ def spawn(
     try:
         pid = os.fork()
         if pid == 0:
-            _child(argv, directory, env, account, stdin_fd, output_fd, nofile_soft, theirs)
+            _child(argv, directory, env, account, stdin_fd, output_fd, nofile_soft, theirs, sealed, capable)
     except OSError as error:
         os.close(ours)
         raise LaunchError(f"no process could be made: {error.strerror}", "the machine is out of memory or processes") from None
@@ -184,6 +188,8 @@ def _child(
     output_fd: int,
     nofile_soft: int,
     report: int,
+    sealed: bool,
+    capable: bool,
 ) -> NoReturn:
     """The child's part between fork and exec. It never returns: a failure is reported as `step:errno` and ends it."""
     step = "start"
@@ -196,6 +202,10 @@ def _child(
             hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (nofile_soft, hard))
         step = "user"
+        if not capable:
+            drop_ambient_capabilities()
+        if sealed or account:
+            no_new_privileges()  # before we are somebody else: it may load a library from where only we can read
         if account:
             _become(account)
         step = "folder"
@@ -230,7 +240,6 @@ def _keep_three(stdin_fd: int, output_fd: int, report: int) -> int:
 
 def _become(account: pwd.struct_passwd) -> None:
     """Change to the account for good."""
-    no_new_privileges()  # first: it may load a library from where only we can read
     for fd in (0, 1):
         if stat.S_ISFIFO(os.fstat(fd).st_mode):
             try:
