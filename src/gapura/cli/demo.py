@@ -24,7 +24,7 @@ PORT = 8080
 @click.command()
 @click.argument("folder", default=FOLDER)
 @click.option("-d", "--detach", is_flag=True, help="Go on in the background.")
-@click.option("--port", type=click.IntRange(1, 65535), help=f"Where to listen (default: {PORT}).")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="PORT", help=f"Where to listen (default: {PORT}).")
 @click.option("--temp", is_flag=True, help="In a new temporary folder.")
 def demo(folder: str, detach: bool, port: int | None, temp: bool) -> None:
     """Run the example: a film catalogue in two copies behind http://dumbflix.localhost.

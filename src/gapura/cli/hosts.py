@@ -17,7 +17,9 @@ LINUX, WINDOWS = block.place("Linux"), block.place("Windows")
 
 
 @click.command()
-@click.option("--address", default="127.0.0.1", show_default=True, help="The address under which this machine is reached.")
+@click.option(
+    "--address", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="The address under which this machine is reached."
+)
 @click.option("--write", is_flag=True, help="Edit the block marked as Gapura's; everything else in the file stays.")
 @click.option("--remove", is_flag=True, help="Take the block out again.")
 @click.option("--file", "target", default=LINUX, show_default=True, metavar="HOSTS", help="The hosts file to edit.")

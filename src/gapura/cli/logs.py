@@ -21,7 +21,9 @@ PAUSE = 0.2
 @click.command()
 @click.argument("target", metavar="[APP[:N]]", required=False)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is added, until Ctrl-C.")
-@click.option("-n", "--lines", type=click.IntRange(0), default=15, show_default=True, help="Begin with the last N lines of each.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0), metavar="N", default=15, show_default=True, help="Begin with the last N lines of each."
+)
 @click.option("--access", is_flag=True, help="The access log instead.")
 @click.option("--errors", is_flag=True, help="The error log of the workers instead.")
 @takes_place
