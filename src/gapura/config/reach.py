@@ -121,11 +121,12 @@ def first_obstacle(user: str, paths: Iterable[str]) -> str:
 
 
 def _necessary(plan: Plan) -> list[str]:
-    """What a worker must reach: the program, the control socket's folder, and its logs, that the master makes."""
+    """What a worker must reach: the program, and the way to the control socket and to its logs."""
     program = [sys.executable, __file__, *_origin("uvloop")]
     logs = [plan["edge"]["access_log"]["path"], plan["edge"]["error_log"]]
-    made = [plan["paths"]["run"], *(os.path.dirname(path) for path in logs if path not in ("", "-"))]
-    return [*program, *(_existing(os.path.dirname(folder)) for folder in made)]
+    ours = {plan["paths"]["run"], plan["paths"]["logs"]}
+    folders = [plan["paths"]["run"], *(os.path.dirname(path) for path in logs if path not in ("", "-"))]
+    return [*program, *(_before(folder, ours) for folder in folders)]
 
 
 def _origin(module: str) -> list[str]:
@@ -133,9 +134,9 @@ def _origin(module: str) -> list[str]:
     return [spec.origin] if spec is not None and spec.origin else []
 
 
-def _existing(folder: str) -> str:
-    """The folder, or what is there of the way to it."""
-    while not os.path.isdir(folder):
+def _before(folder: str, ours: set[str]) -> str:
+    """What is there of the way to a folder, without those of ours, which the master opens to the edge's user."""
+    while folder in ours or not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return folder
 
