@@ -9,6 +9,7 @@ import click
 
 from gapura.cli import talk
 from gapura.cli.place import Place, json_option, takes_place
+from gapura.config.plan import MAX_INSTANCES
 from gapura.errors import EXIT_USAGE, CommandError
 
 Target = tuple[str, int | None]
@@ -43,7 +44,7 @@ TARGET = _Target()
 @json_option
 @takes_place
 def start(place: Place, target: Target, as_json: bool) -> None:
-    """Start an app, or one of its instances."""
+    """Start an app, or one of its instances (dumbflix:0 is the first one of dumbflix). Returns when it answers."""
     _operate(place, "start", target, as_json)
 
 
@@ -52,7 +53,10 @@ def start(place: Place, target: Target, as_json: bool) -> None:
 @json_option
 @takes_place
 def stop(place: Place, target: Target, as_json: bool) -> None:
-    """Stop an app, or one of its instances, after its requests have ended."""
+    """Stop an app, or one of its instances, after its requests have ended.
+
+    The other instances go on. When none is left, visitors get a page that says so, until `gapura start`.
+    """
     _operate(place, "stop", target, as_json)
 
 
@@ -61,17 +65,21 @@ def stop(place: Place, target: Target, as_json: bool) -> None:
 @json_option
 @takes_place
 def restart(place: Place, target: Target, as_json: bool) -> None:
-    """Restart an app without a gap: one instance after the other, never all at once."""
+    """Restart an app without a gap: one instance after the other, never all at once.
+
+    A new process that does not get ready leaves the old one where it is. An app with a fixed port has to end first; its
+    visitors wait up to `hold`.
+    """
     _operate(place, "restart", target, as_json)
 
 
 @click.command()
 @click.argument("app")
-@click.argument("instances", type=click.IntRange(0, 500), metavar="N")
+@click.argument("instances", type=click.IntRange(0, MAX_INSTANCES), metavar="N")
 @json_option
 @takes_place
 def scale(place: Place, app: str, instances: int, as_json: bool) -> None:
-    """Run an app in N instances, until the configuration says otherwise."""
+    """Run an app in N instances, until the number in the file changes."""
     known_app(place, app)
     _report(talk.ask(place, "scale", _progress(as_json), app=app, instances=instances), as_json)
 

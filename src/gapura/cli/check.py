@@ -36,7 +36,11 @@ def check(ctx: click.Context, place: Place, as_json: bool) -> None:
 
 @click.command()
 def schema() -> None:
-    """Print the JSON Schema of gapura.toml, with which editors complete and check it."""
+    """Print the JSON Schema of gapura.toml, with which editors complete and check it.
+
+    Save it as gapura.schema.json, and begin gapura.toml with the line `#:schema ./gapura.schema.json`, which editors with a TOML
+    extension understand.
+    """
     from gapura.config.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

@@ -37,7 +37,7 @@ WHY_NOT = {
 def explain(place: Place, url: str, as_json: bool) -> None:
     """Tell what answers a URL, and why: the site, the route, the upstream, and which servers may be picked.
 
-    It goes by the configuration; when Gapura runs here, the servers' present state is added.
+    It goes by the file, which may be newer than what runs; when Gapura runs here, the servers' present state is added.
     """
     plan = place.plan()
     live = talk.running_status(place)

@@ -28,7 +28,10 @@ PAUSE = 0.2
 @click.option("--errors", is_flag=True, help="The error log of the workers instead.")
 @takes_place
 def logs(place: Place, target: str | None, follow: bool, lines: int, access: bool, errors: bool) -> None:
-    """Show what the apps print: all of them, one app, or one instance."""
+    """Show what the apps print: all of them, one app, or one instance (dumbflix:0).
+
+    With --access or --errors it is what Gapura writes about requests, or about what went wrong with them.
+    """
     if access or errors:
         if target or (access and errors):
             raise CommandError("one kind of log at a time", "APP[:N], --access, or --errors", EXIT_USAGE)

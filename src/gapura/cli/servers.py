@@ -18,7 +18,11 @@ from gapura.errors import CommandError
 @json_option
 @takes_place
 def drain(place: Place, upstream: str, address: str, as_json: bool) -> None:
-    """Send a server no new requests; those under way end in peace."""
+    """Send a server no new requests; those under way end in peace.
+
+    ADDRESS is what `gapura status` shows: 10.0.0.1:3000, or dumbflix:1 for an instance of an app. It stays so until
+    `gapura enable`, also across reloads.
+    """
     _administer(place, "drain", upstream, address, as_json)
 
 

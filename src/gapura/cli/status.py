@@ -19,7 +19,10 @@ PATIENCE = 5.0
 @json_option
 @takes_place
 def status(place: Place, as_json: bool) -> None:
-    """Show sites, upstreams, servers and workers."""
+    """Show sites, upstreams, servers and workers.
+
+    A server is up, down, benched (it reached max_fails), unhealthy (it fails its checks), draining or disabled (by `gapura drain`).
+    """
     document = talk.ask(place, "status", timeout=talk.PATIENCE)
     if as_json:
         click.echo(json.dumps(document, indent=2))
@@ -34,7 +37,11 @@ def status(place: Place, as_json: bool) -> None:
 @json_option
 @takes_place
 def ps(place: Place, as_json: bool) -> None:
-    """Show every process of the apps: state, memory of its whole tree, restarts and why it ended last."""
+    """Show every process of the apps: state, memory of its whole tree, restarts and why it ended last.
+
+    An instance is starting, ready (it answers), stopping, stopped, in backoff (it ended and is started again in a moment) or
+    crashed (it ended too often and is left alone; `gapura start` tries again).
+    """
     apps = talk.ask(place, "status", timeout=talk.PATIENCE)["apps"]
     if as_json:
         click.echo(json.dumps(apps, indent=2))

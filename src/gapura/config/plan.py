@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TypedDict
 
 FORMAT = 1
+MAX_INSTANCES = 256
+"""Instances of one app."""
 
 
 class ListenPlan(TypedDict):

@@ -9,12 +9,12 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .addresses import is_numeric
+from .plan import MAX_INSTANCES
 from .quantities import Bytes, PositiveBytes, PositiveSeconds, Seconds
 from .schema_upstream import Balancing, HealthPath
 from .section import Also, Text, Texts
 from .words import did_you_mean, shown, wrong
 
-MAX_INSTANCES: Final = 256
 SIGNALS: Final = tuple(sorted(item.name for item in signal.Signals if item.name.startswith("SIG") and "RT" not in item.name))
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
