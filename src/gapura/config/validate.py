@@ -177,7 +177,8 @@ def _unknown_hint(loc: Path, value: object) -> str:
     near = nearest(key, keys)
     if len(loc) == 1:
         return 'write it below [sites."HOST"]' if key in Action.model_fields else did_you_mean(key, keys, label="tables are")
-    if len(loc) == 3 and isinstance(value, dict) and not near:
+    is_name = not (key in FOREIGN and "_" in key)  # no part of a host name has one
+    if len(loc) == 3 and isinstance(value, dict) and not near and is_name:
         return f'a name with a dot stands in quotes: [{loc[0]}."{shown(loc[1])}.{shown(_dotted(key, value))}"]'
     return FOREIGN.get(key) or did_you_mean(key, keys, label="keys here")
 
