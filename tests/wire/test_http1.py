@@ -166,13 +166,13 @@ def test_pipelined_requests_wait_for_their_turn() -> None:
     reader = RequestReader(sink)
     reader.feed(GET + GET[:10])
     assert len(heads(sink.calls)) == 1
-    assert (reader.state, reader.waiting, reader.buffered) == (DONE, True, 10)
+    assert (reader.state, bool(reader.buffer), len(bool(reader.buffer))) == (DONE, True, 10)
     reader.next_request()
     assert (reader.state, reader.started) == (HEAD, True)
     reader.feed(GET[10:])
     assert len(heads(sink.calls)) == 2
     reader.next_request()
-    assert (reader.started, reader.waiting) == (False, False)
+    assert (reader.started, bool(reader.buffer)) == (False, False)
 
 
 def test_a_sink_that_refuses_a_body_breaks_the_reader() -> None:
@@ -193,7 +193,7 @@ def test_bytes_behind_an_upgrade_are_handed_over() -> None:
     reader = RequestReader(Heard())
     reader.feed(REQUESTS["websocket"][0] + b"early")
     assert reader.rest() == b"early"
-    assert not reader.waiting
+    assert not reader.buffer
 
 
 # -- the server's side ----------------------------------------------------------------------------------------------------

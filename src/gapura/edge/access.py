@@ -65,7 +65,8 @@ class _Combined:
         self._stamp = b""
         self._escaped: dict[bytes, bytes] = {b"": b"-"}
 
-    def __call__(self, exchange: Exchange) -> bytes:
+    def line(self, exchange: Exchange) -> bytes:
+        """The line of an exchange that has ended."""
         ended = exchange.ended_at
         second = ended // 1_000_000_000
         if second != self._second:
@@ -119,7 +120,7 @@ def _json_format() -> Format:
 def compile_format(text: str) -> Format:
     """The function that makes a line. Raises KeyError for an unknown variable."""
     if text == "combined":
-        return _Combined()
+        return _Combined().line
     if text == "json":
         return _json_format()
     build = compile_text(text, escape)
@@ -129,11 +130,11 @@ def compile_format(text: str) -> Format:
 class AccessLog:
     """Collects lines and writes them to a file that can be opened anew. A full disk loses lines and counts them."""
 
-    __slots__ = ("path", "format", "lost", "_lines", "_size", "_fd")
+    __slots__ = ("path", "lost", "_format", "_lines", "_size", "_fd")
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
-        self.format = compile_format(text)
+        self._format = compile_format(text)
         self.lost = 0
         self._lines: list[bytes] = []
         self._size = 0
@@ -142,7 +143,7 @@ class AccessLog:
 
     def add(self, exchange: Exchange) -> None:
         """Log an exchange that has ended."""
-        line = self.format(exchange)
+        line = self._format(exchange)
         self._lines.append(line)
         self._size += len(line)
         if self._size > BATCH:

@@ -99,9 +99,10 @@ class Downstream(asyncio.Protocol):
             reader.feed(data)
         except ClientError as error:
             self._client_error(error)
-        if self.exchange is None and not self.advancing:
-            self._advance()
-        elif reader.state == DONE and reader.buffered > HIGH_WATER:
+        if self.exchange is None:
+            if reader.state != HEAD and not self.advancing:
+                self._advance()
+        if reader.state == DONE and len(reader.buffer) > HIGH_WATER:
             self._pause_reading()  # pipelined requests wait in the kernel, not here
 
     def eof_received(self) -> bool:
@@ -285,7 +286,10 @@ class Downstream(asyncio.Protocol):
         if self.body_paused:
             self.resume_body()
         if not self.advancing:
-            self._advance()
+            if state == DONE and not self.reader.buffer and not self.write_paused:
+                self.reader.state = HEAD  # the usual case of `_advance`: nothing waits
+            else:
+                self._advance()
 
     def abort(self) -> None:
         """Break off: the client sees a short body or a reset, never an answer that looks whole."""
@@ -343,7 +347,7 @@ class Downstream(asyncio.Protocol):
         try:
             reader = self.reader
             while self.exchange is None and reader.state == DONE and not self.closing and not self.write_paused:
-                if reader.waiting:
+                if reader.buffer:
                     self.now = self.since = monotonic_ns()
                     reader.next_request()
                     if self.exchange is None and reader.state == HEAD:
@@ -351,7 +355,7 @@ class Downstream(asyncio.Protocol):
                         self.deadline = self.since + self.worker.head_ns
                 else:
                     reader.next_request()
-            if self.exchange is None and self.body_paused and not self.closing:
+            if self.exchange is None and self.body_paused and not self.closing and not self.write_paused:
                 self.resume_body()
         except ClientError as error:
             self._client_error(error)
@@ -363,7 +367,7 @@ class Downstream(asyncio.Protocol):
         if self.lost or self.closing:
             return
         self.closing = True
-        if self.half_closed or (self.reader.state == DONE and not self.reader.waiting):
+        if self.half_closed or (self.reader.state == DONE and not self.reader.buffer):
             self.transport.close()
             return
         self.phase = LINGERING
@@ -400,7 +404,7 @@ class Downstream(asyncio.Protocol):
             self.closing = True
             self.transport.close()
         elif phase == READING:
-            if self.requests == 0 and not self.reader.started:
+            if not self.reader.started:  # an empty line at most: an answer to it would be taken for the next one
                 self.closing = True
                 self.transport.close()
             else:

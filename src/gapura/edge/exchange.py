@@ -128,7 +128,8 @@ class Exchange:
         """Find the route and run its steps."""
         head = self.head
         try:
-            self.host_name, site = self.snapshot.router.site(head.host)
+            router = self.snapshot.router
+            self.host_name, site = router.known.get(head.host or b"") or router.site(head.host)
             if site is None:
                 raise ClientError(421, f"The name {self.host_name.decode('latin-1') or '(none)'} is not configured here.")
             self.site = site
@@ -142,34 +143,29 @@ class Exchange:
             self.refuse(error.status, error.reason)
 
     def _match(self, site: Site) -> None:
-        route = site.route(self.head.path)
+        """Choose the route and run its steps. Raises ClientError."""
+        head = self.head
+        self.route = route = site.only or site.route(head.path)
         if route is None:
             raise ClientError(404, "There is no page at this address.")
-        self.route = route
-        limit = route.body_limit
-        if limit and self.head.length > limit:
-            raise ClientError(413, f"The request body is larger than the {limit} bytes allowed here.")
-        self.step = 0
-        self.run()
+        if head.length > route.body_limit > 0:
+            raise ClientError(413, f"The request body is larger than the {route.body_limit} bytes allowed here.")
+        self.step = 1
+        outcome = route.steps[0](self)
+        if outcome in (NEXT, REROUTE):
+            self.go_on(outcome)
 
-    def run(self) -> None:
-        """Run the steps from where they stopped; a step that paused calls this to go on. Raises ClientError."""
-        route = self.route
-        if route is None:
-            return
-        steps = route.steps
-        while self.step < len(steps):
-            step = steps[self.step]
+    def go_on(self, outcome: int) -> None:
+        """What follows a step; one that paused calls this later. Raises ClientError."""
+        while outcome == NEXT and self.route is not None and self.step < len(self.route.steps):
+            step = self.route.steps[self.step]
             self.step += 1
             outcome = step(self)
-            if outcome == NEXT:
-                continue
-            if outcome == REROUTE and self.site is not None:
-                self.reroutes += 1
-                if self.reroutes > MAX_REROUTES:
-                    raise ClientError(500, "The routes of this site send the request in circles.")
-                self._match(self.site)
-            return
+        if outcome == REROUTE and self.site is not None:
+            self.reroutes += 1
+            if self.reroutes > MAX_REROUTES:
+                raise ClientError(500, "The routes of this site send the request in circles.")
+            self._match(self.site)
 
     # -- from the client ------------------------------------------------------------------------------------------------
 
@@ -213,7 +209,8 @@ class Exchange:
         self.status = status
         self.started = True
         bodyless = self.head.method == b"HEAD" or status in (204, 304)
-        self.sink.whole(self.block(status, lines), body, len(body), bodyless, monotonic_ns())
+        length = UNKNOWN if status in (204, 304) else len(body)  # RFC 9110 §8.6
+        self.sink.whole(self.block(status, lines), body, length, bodyless, monotonic_ns())
         return ANSWERED
 
     def block(self, status: int, lines: list[bytes]) -> bytes:

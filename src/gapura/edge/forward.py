@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gapura.balance.server import Server
 from gapura.balance.upstream import Upstream
-from gapura.board import HEALTH, HEALTHY, HIT_AT, READY_AT
+from gapura.board import HEALTH, HEALTHY, HIT_AT, PORT, READY_AT
 from gapura.edge import pages
 from gapura.edge.exchange import UNKNOWN, Exchange
 from gapura.edge.pool import ServerConnection
@@ -46,12 +46,13 @@ log = logging.getLogger("edge")
 class _Body:
     """A request body on its way: kept as long as it may have to be sent again."""
 
-    __slots__ = ("parts", "size", "ended", "replayable")
+    __slots__ = ("parts", "size", "ended", "replayable", "stuck")
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self.size = 0
         self.ended = False
+        self.stuck = False  # the server takes it slowly
         self.replayable = True
 
     def forget(self) -> None:
@@ -115,7 +116,7 @@ class Forward:
         self.slot = slot = server.slot
         exchange.tries += 1
         exchange.claimed_at = now
-        exchange.server_port = port = server.port_now()
+        exchange.server_port = port = server.port or self.upstream.cells[slot + PORT]
         pool = exchange.worker.pool
         trouble = self.trouble
         # what must not be repeated never goes out on a connection that the server may have closed just now
@@ -166,9 +167,11 @@ class Forward:
             connection.write(data + last_chunk() if chunked else data)
         else:
             self.deadline = 0
+            body.stuck = False
             connection.write(data)
             exchange.sink.want_body()
-            exchange.sink.resume_body()
+            if not body.stuck:
+                exchange.sink.resume_body()
 
     def body(self, data: bytes) -> None:
         body = cast(_Body, self.request_body)
@@ -204,10 +207,14 @@ class Forward:
         return self.exchange.head.method in IDEMPOTENT and (body is None or body.replayable)
 
     def on_server_slow(self) -> None:
+        if self.request_body is not None:
+            self.request_body.stuck = True
         self.exchange.sink.pause_body()
         self.deadline = monotonic_ns() + self.options.send_ns
 
     def on_server_ready(self) -> None:
+        if self.request_body is not None:
+            self.request_body.stuck = False
         self.deadline = monotonic_ns() + self.options.read_ns if self._sent_whole else 0
         self.exchange.sink.resume_body()
 
@@ -225,9 +232,12 @@ class Forward:
         block = self._answered(head, connection, now)
         exchange.status = status
         exchange.started = True
-        bodyless = not head.length and (status in (204, 304) or exchange.head.method == b"HEAD")
         self._finished(connection, now)
-        exchange.sink.whole(block, body, head.declared if bodyless else head.length, bodyless, now)
+        if body:
+            exchange.sink.whole(block, body, head.length, False, now)
+        else:
+            bodyless = status in (204, 304) or exchange.head.method == b"HEAD"
+            exchange.sink.whole(block, body, head.declared if bodyless else head.length, bodyless, now)
 
     def on_response(self, head: ResponseHead) -> None:
         exchange = self.exchange

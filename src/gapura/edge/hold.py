@@ -98,7 +98,8 @@ class Hold:
 
     def _let_go(self, queue: _Queue, now: int) -> None:
         waiting = queue.waiting
-        for held in [held for held in waiting if held.held_until <= now]:
+        hopeless = bool(waiting) and not waiting[0].upstream.may_return(now)  # stopped or crashed while they waited
+        for held in [held for held in waiting if hopeless or held.held_until <= now]:
             waiting.remove(held)
             self.count -= 1
             held.on_hold_over()

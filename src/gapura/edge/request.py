@@ -57,7 +57,27 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
     head = exchange.head
     target = options.target(exchange) if options.target else head.target
     host = options.host_header or head.host or server.address.encode()
-    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
+    lines = head.lines
+    if head.length_seen or head.upgrade or head.wants_trailers:
+        lines = [*lines, *_framing(head)]
+    trust = exchange.worker.trust
+    if trust.networks:
+        lines = [*lines, trust.lines(exchange)]
+    else:
+        lines = [*lines, b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (exchange.client, exchange.sink.scheme)]
+        lines.append(b"X-Forwarded-Host: " + host)
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\nX-Request-Id: %b\r\n\r\n" % (
+        head.method,
+        target,
+        host,
+        b"\r\n".join(lines),
+        exchange.request_id,
+    )
+
+
+def _framing(head: RequestHead) -> list[bytes]:
+    """The lines about the body and the connection that are made anew (RFC 9110 §7.6.1)."""
+    lines = []
     if head.length == CHUNKED:
         lines.append(b"Transfer-Encoding: chunked")
     elif head.length_seen:
@@ -66,6 +86,4 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
         lines.append(b"Connection: Upgrade\r\nUpgrade: websocket")
     elif head.wants_trailers:
         lines.append(b"Connection: TE\r\nTE: trailers")
-    forwarded = exchange.worker.trust.lines(exchange)
-    lines.append(b"%b\r\nX-Request-Id: %b\r\n\r\n" % (forwarded, exchange.request_id))
-    return b"\r\n".join(lines)
+    return lines

@@ -43,9 +43,9 @@ class Route:
 
 
 class Site:
-    """A compiled site."""
+    """A compiled site. `only` is its route when it has just one, for every path."""
 
-    __slots__ = ("name", "hosts", "_exact", "_prefixes", "_only")
+    __slots__ = ("name", "hosts", "only", "_exact", "_prefixes")
 
     name: bytes
 
@@ -55,12 +55,12 @@ class Site:
         self._exact = {route.prefix: route for route in routes if route.exact}
         prefixes = [route for route in routes if not route.exact]
         self._prefixes = sorted(prefixes, key=lambda route: len(route.prefix), reverse=True)
-        self._only = routes[0] if len(routes) == 1 and not routes[0].exact and routes[0].prefix == b"/" else None
+        self.only = routes[0] if len(routes) == 1 and not routes[0].exact and routes[0].prefix == b"/" else None
 
     def route(self, path: bytes) -> Route | None:
         """The route of a decoded path, None when none matches."""
-        if self._only:
-            return self._only
+        if self.only:
+            return self.only
         found = self._exact.get(path)
         if found:
             return found
@@ -71,15 +71,15 @@ class Site:
 
 
 class Router:
-    """All sites of a snapshot."""
+    """All sites of a snapshot. `known` remembers what `site` found."""
 
-    __slots__ = ("_exact", "_suffixes", "_default", "_known")
+    __slots__ = ("known", "_exact", "_suffixes", "_default")
 
     def __init__(self, sites: list[Site]) -> None:
         self._exact: dict[bytes, Site] = {}
         self._suffixes: dict[bytes, Site] = {}
         self._default: Site | None = None
-        self._known: dict[bytes, tuple[bytes, Site | None]] = {}
+        self.known: dict[bytes, tuple[bytes, Site | None]] = {}
         for site in sites:
             for host in site.hosts:
                 if host == "*":
@@ -93,13 +93,13 @@ class Router:
         """(name of the host, its site or None) for a Host header as sent. Raises ClientError 400 when it is no host name."""
         if host is None:  # HTTP/1.0 may leave it out
             return b"", self._default
-        found = self._known.get(host)
+        found = self.known.get(host)
         if found is None:
             name = host_name(host)
             found = (name, self._find(name))
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            self._known[host] = found
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[host] = found
         return found
 
     def _find(self, name: bytes) -> Site | None:

@@ -14,6 +14,7 @@ from gapura.wire.request import CHUNKED, RequestHead, parse_request
 from gapura.wire.response import UNTIL_CLOSE, ResponseHead, parse_response
 
 HEAD, BODY, DONE, BROKEN = range(4)
+_CR: Final = 13
 _EMPTY_LINES: Final = 4
 """Bytes of empty lines that are ignored before a request line (RFC 9112 §2.2)."""
 MAX_INTERIM: Final = 16
@@ -45,10 +46,10 @@ class RequestReader:
     """Reads requests from one client connection.
 
     `state` is HEAD between requests and within a head, BODY within a body, DONE when a whole request was read and the next one
-    waits for `next_request`, BROKEN after an error.
+    waits for `next_request`, BROKEN after an error. `buffer` holds a partial head, or what arrived behind a whole request.
     """
 
-    __slots__ = ("sink", "state", "max_head", "max_headers", "max_target", "_buffer", "_searched", "_skipped", "_left", "_chunks")
+    __slots__ = ("sink", "state", "max_head", "max_headers", "max_target", "buffer", "_searched", "_skipped", "_left", "_chunks")
 
     def __init__(self, sink: RequestSink, max_head: int = 32768, max_headers: int = 100, max_target: int = 8192) -> None:
         self.sink = sink
@@ -56,7 +57,7 @@ class RequestReader:
         self.max_head = max_head
         self.max_headers = max_headers
         self.max_target = max_target
-        self._buffer = b""
+        self.buffer = b""
         self._searched = 0
         self._skipped = 0
         self._left = 0
@@ -65,21 +66,11 @@ class RequestReader:
     @property
     def started(self) -> bool:
         """True when part of a head has arrived."""
-        return bool(self._buffer) and self.state == HEAD
-
-    @property
-    def waiting(self) -> bool:
-        """True when bytes of a further request are in the buffer."""
-        return bool(self._buffer)
-
-    @property
-    def buffered(self) -> int:
-        """Bytes kept."""
-        return len(self._buffer)
+        return bool(self.buffer) and self.state == HEAD
 
     def rest(self) -> bytes:
         """Bytes that followed a request which became a tunnel."""
-        data, self._buffer = self._buffer, b""
+        data, self.buffer = self.buffer, b""
         return data
 
     def feed(self, data: bytes) -> None:
@@ -88,9 +79,9 @@ class RequestReader:
             if self.state == BODY:
                 self._body(data)
             elif self.state == HEAD:
-                self._head(self._buffer + data if self._buffer else data)
+                self._head(self.buffer + data if self.buffer else data)
             elif self.state == DONE:
-                self._buffer += data
+                self.buffer += data
         except ClientError:
             self.state = BROKEN
             raise
@@ -98,12 +89,12 @@ class RequestReader:
     def next_request(self) -> None:
         """Go on behind a finished request. Raises ClientError like `feed`."""
         self.state = HEAD
-        if self._buffer:
-            data, self._buffer = self._buffer, b""
+        if self.buffer:
+            data, self.buffer = self.buffer, b""
             self.feed(data)
 
     def _head(self, data: bytes) -> None:
-        if data[:2] == b"\r\n":
+        if data[0] == _CR:
             data = self._skip_empty_lines(data)
         end = data.find(b"\r\n\r\n", self._searched)
         if end < 0:
@@ -115,13 +106,13 @@ class RequestReader:
             self._too_long(data)
         head = parse_request(data[:end], self.max_headers, self.max_target)
         rest = data[end + 4 :]
-        self._buffer = b""
         length = head.length
         if not length:
             self.state = DONE
-            self._buffer = rest
+            self.buffer = rest
             self.sink.on_request(head)
             return
+        self.buffer = b""
         self.state = BODY
         self._left = length
         self._chunks = ChunkedDecoder() if length == CHUNKED else None
@@ -147,7 +138,7 @@ class RequestReader:
         if newline == 0 or (newline > 0 and data[newline - 1] != 0x0D):
             raise ClientError(400, "A line of the request does not end with CRLF.")
         self._searched = max(0, len(data) - 3)
-        self._buffer = data
+        self.buffer = data
 
     def _too_long(self, data: bytes) -> NoReturn:
         line_end = data.find(b"\r\n")
@@ -165,7 +156,7 @@ class RequestReader:
             else:
                 body, rest = data[: self._left], data[self._left :]
                 self._left = 0
-                self._buffer = rest
+                self.buffer = rest
                 self.sink.on_body(body)
             if not self._left:
                 self._finish()
@@ -177,7 +168,7 @@ class RequestReader:
         if body:
             self.sink.on_body(body)
         if chunks.done and self.state == BODY:
-            self._buffer = chunks.rest
+            self.buffer = chunks.rest
             self._finish()
 
     def _finish(self) -> None:
@@ -189,11 +180,11 @@ class RequestReader:
 class ResponseReader:
     """Reads the response to one request after another from a server connection.
 
-    `expect(method)` before each request. `reusable` is true when the response is complete, nothing followed it and neither side
-    asked to close.
+    `expect(method)` before each request. `reusable` turns true when the response is complete, nothing followed it and neither side
+    asked to close: the connection can carry another request.
     """
 
-    __slots__ = ("sink", "state", "head", "_method", "_buffer", "_left", "_chunks", "_interim", "_surplus")
+    __slots__ = ("sink", "state", "head", "_method", "_buffer", "_left", "_chunks", "_interim", "reusable")
 
     def __init__(self, sink: ResponseSink) -> None:
         self.sink = sink
@@ -204,26 +195,21 @@ class ResponseReader:
         self._left = 0
         self._chunks: ChunkedDecoder | None = None
         self._interim = 0
-        self._surplus = False
+        self.reusable = False
 
     def expect(self, method: bytes) -> None:
         """A request with this method is being sent."""
         self._method = method
         self.state = HEAD
-        self.head = None
-        self._interim = 0
-        self._chunks = None
+        self.reusable = False
+        if self._chunks is not None or self._interim:
+            self._chunks = None
+            self._interim = 0
 
     @property
     def answering(self) -> bool:
         """Part of the response has arrived."""
         return self.state != HEAD or bool(self._buffer) or self._interim > 0
-
-    @property
-    def reusable(self) -> bool:
-        """The connection can carry another request."""
-        head = self.head
-        return self.state == DONE and head is not None and head.reusable and not self._surplus
 
     def feed(self, data: bytes) -> None:
         """Take what arrived. Raises ServerError."""
@@ -232,7 +218,7 @@ class ResponseReader:
         elif self.state == HEAD:
             self._head(self._buffer + data if self._buffer else data)
         else:
-            self._surplus = True  # bytes that nobody asked for: the connection is never used again
+            self.reusable = False  # bytes that nobody asked for: the connection is never used again
 
     def rest(self) -> bytes:
         """Bytes that followed a 101 head: the first ones of the tunnel."""
@@ -269,8 +255,9 @@ class ResponseReader:
         length = head.length
         if 0 <= length <= len(rest):
             self.state = DONE
-            if length < len(rest):
-                self._surplus = True
+            if length == len(rest):
+                self.reusable = head.reusable
+            else:
                 rest = rest[:length]
             self.sink.on_whole(head, rest)
             return
@@ -285,8 +272,6 @@ class ResponseReader:
     def _interim_head(self, head: ResponseHead, rest: bytes) -> None:
         if head.status == 101:
             self.state = DONE
-            self.head = head
-            self._surplus = True
             self._buffer = rest
             self.sink.on_response(head)
             return
@@ -305,10 +290,9 @@ class ResponseReader:
             except FramingError as error:
                 raise ServerError(502, f"the answer's chunked body is broken: {error}") from None
             if chunks.done:
-                self._surplus = bool(chunks.rest)
                 if body:
                     self.sink.on_data(body)
-                self._end(chunks.trailers)
+                self._end(chunks.trailers, surplus=bool(chunks.rest))
             elif body:
                 self.sink.on_data(body)
             return
@@ -320,14 +304,15 @@ class ResponseReader:
             self._left -= size
             self.sink.on_data(data)
             return
-        if size > self._left:
-            self._surplus = True
+        surplus = size > self._left
+        if surplus:
             data = data[: self._left]
         self._left = 0
         self.sink.on_data(data)
-        self._end([])
+        self._end([], surplus)
 
-    def _end(self, trailers: list[bytes]) -> None:
+    def _end(self, trailers: list[bytes], surplus: bool = False) -> None:
         if self.state == BODY:
             self.state = DONE
+            self.reusable = self.head is not None and self.head.reusable and not surplus
             self.sink.on_end(trailers)
