@@ -255,6 +255,17 @@ def test_low_descriptors_may_be_given(tmp_path: Path) -> None:
     assert path.read_text() == "done\n"
 
 
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_sealed_process_gains_no_rights(sealed: bool) -> None:
+    ours, theirs = os.pipe()
+    process = spawn(["grep", "NoNewPrivs", "/proc/self/status"], "/", dict(os.environ), "", 0, theirs, 0, sealed=sealed)
+    os.close(theirs)
+    with open(ours) as said:
+        inherited = "NoNewPrivs:\t1" in Path("/proc/self/status").read_text()
+        assert said.read() == f"NoNewPrivs:\t{int(sealed or inherited)}\n"
+    assert reap(process) == 0
+
+
 def test_launching_does_not_hold_the_master_up(output: Output) -> None:
     env = {"PATH": os.environ["PATH"]}
     times = []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gapura.procs.output import LINE_LENGTH, TAIL, Output
+from gapura.procs.output import LINE_LENGTH, PIPE_SIZES, TAIL, Output
 
 from .conftest import Launched, reap, script, until
 
@@ -103,9 +103,9 @@ def test_one_call_reads_a_bounded_amount(make: Callable[..., Output]) -> None:
             written += os.write(fd, b"y" * 63 + b"\n")
     except BlockingIOError:
         pass
-    assert written == 1 << 20  # the pipe has been widened
+    assert written in PIPE_SIZES  # the pipe has been widened
     assert output.read(0.0) == 1 << 18
-    counts = [output.read(0.0) for _ in range(4)]
+    counts = [output.read(0.0) for _ in range(written >> 18)]
     assert sum(counts) == written - (1 << 18)
     assert counts[-1] == 0
     assert texts(output.path) == [b"y" * 63 + b"\n"] * (written // 64)

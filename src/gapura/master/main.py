@@ -356,6 +356,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: python -P -m gapura.master FILE [--ready-fd N] [--quiet]\n")
         return EXIT_USAGE
     open_standard_streams()
+    close_others(options.ready_fd)
     if os.getpid() == 1:
         os.dup2(1, 2)  # a container shows one stream
     logs.setup("master")
@@ -381,6 +382,16 @@ def parse(arguments: list[str]) -> Options | None:
         else:
             files.append(word)
     return Options(files[0], ready_fd, quiet) if len(files) == 1 else None
+
+
+def close_others(ready_fd: int) -> None:
+    """Close what the shell that started us had open: whoever reads from the other end of it shall not wait for us."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != ready_fd:
+            try:
+                os.close(int(name))
+            except OSError:
+                pass  # the one that listed them
 
 
 def open_standard_streams() -> None:

@@ -139,7 +139,10 @@ def _problem(address: Address, error: OSError, file: str) -> Problem:
             f"port {address[1]} is in use{by}", file=file, hint="Stop that program, or write another port: [edge] http = 8080"
         )
     if error.errno in (errno.EACCES, errno.EPERM):
-        hint = "Ports below 1024 need root or CAP_NET_BIND_SERVICE (`gapura startup` gives it); or write: [edge] http = 8080"
+        hint = (
+            "Write [edge] http = 8080; or a service may use it (sudo gapura startup --install); "
+            f"or allow it to everybody until the next boot: sudo sysctl net.ipv4.ip_unprivileged_port_start={address[1]}"
+        )
         return Problem(f"not allowed to listen on {where}", file=file, hint=hint)
     if error.errno == errno.EADDRNOTAVAIL:
         return Problem(

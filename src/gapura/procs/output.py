@@ -17,8 +17,11 @@ from typing import Final
 
 from gapura.log import open_log
 
-PIPE_SIZE: Final = 1 << 20
-"""Bytes that an instance may be ahead of us (F_SETPIPE_SZ); without the right to it the kernel's 64 KB."""
+PIPE_SIZES: Final = (16 << 20, 1 << 20)
+"""Bytes that an instance may be ahead of us (F_SETPIPE_SZ), the first that is granted; the kernel's own are 64 KB.
+
+Root gets the first. It needs it: control, which writes the logs while there is no master, may not open root's pipes as nobody.
+"""
 LINE_LENGTH: Final = 1 << 16
 """Longer lines are split."""
 TAIL: Final = 50
@@ -70,10 +73,12 @@ class Output:
         except OSError:
             os.close(self._in)
             raise
-        try:
-            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
-        except OSError:
-            pass  # the user's share of pipe memory is used up (/proc/sys/fs/pipe-user-pages-soft)
+        for capacity in PIPE_SIZES:
+            try:
+                fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, capacity)
+            except OSError:
+                continue  # more than /proc/sys/fs/pipe-max-size, or the user's share is used up (pipe-user-pages-soft)
+            break
         self._open_log()
         self._remember()
 
@@ -145,7 +150,7 @@ class Output:
         if self._out < 0:
             return
         if remove:
-            for _ in range(PIPE_SIZE // _CHUNK):
+            for _ in range(PIPE_SIZES[0] // _CHUNK):
                 if not self.read(0.0):
                     break
             for path in self._pipes:
