@@ -99,9 +99,8 @@ class Downstream(asyncio.Protocol):
             reader.feed(data)
         except ClientError as error:
             self._client_error(error)
-        if self.exchange is None:
-            if reader.state != HEAD and not self.advancing:
-                self._advance()
+        if self.exchange is None and reader.state != HEAD and not self.advancing:
+            self._advance()
         if reader.state == DONE and len(reader.buffer) > HIGH_WATER:
             self._pause_reading()  # pipelined requests wait in the kernel, not here
 

@@ -119,8 +119,9 @@ class Forward:
         exchange.server_port = port = server.port or self.upstream.cells[slot + PORT]
         pool = exchange.worker.pool
         trouble = self.trouble
-        # what must not be repeated never goes out on a connection that the server may have closed just now
-        if exchange.head.method in IDEMPOTENT and (trouble is None or trouble.failure != BROKEN):
+        # what cannot be repeated never goes out on a connection that the server may have closed just now
+        repeatable = exchange.head.method in IDEMPOTENT and 0 <= exchange.head.length <= REPLAY
+        if repeatable and (trouble is None or trouble.failure != BROKEN):
             connection = pool.take(server, slot, port, self)
             if connection is not None:
                 self.reused = True
@@ -383,7 +384,9 @@ class Forward:
         if failure == BROKEN:
             trouble.broken += 1
             trouble.broken_at = now
-        if failure != STALE:
+        if failure == STALE:
+            exchange.tries -= 1  # the server never saw it (nginx grants a try more)
+        else:
             trouble.tried.append(server)
         self.state = CLAIMING
         exchange.worker.forwards.add(self)

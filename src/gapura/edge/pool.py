@@ -93,7 +93,7 @@ class ServerConnection(asyncio.Protocol):
             self.pool.forget(self)
             return
         try:
-            self.reader.closed()
+            self.reader.closed(cleanly=exc is None)
         except ServerError as error:
             user.on_broken(error, self.reader.answering)
 

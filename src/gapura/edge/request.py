@@ -56,7 +56,7 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
     """The request head as the server gets it."""
     head = exchange.head
     target = options.target(exchange) if options.target else head.target
-    host = options.host_header or head.host or server.address.encode()
+    host = options.host_header or head.host or (b"localhost" if server.path else server.address.encode())
     lines = head.lines
     if head.length_seen or head.upgrade or head.wants_trailers:
         lines = [*lines, *_framing(head)]

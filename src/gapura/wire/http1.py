@@ -225,9 +225,9 @@ class ResponseReader:
         data, self._buffer = self._buffer, b""
         return data
 
-    def closed(self) -> None:
-        """The server closed the connection. Raises ServerError when that cuts a response short."""
-        if self.state == BODY and self._left == UNTIL_CLOSE and self._chunks is None:
+    def closed(self, cleanly: bool = True) -> None:
+        """The server closed the connection, or broke it off. Raises ServerError when that cuts a response short."""
+        if cleanly and self.state == BODY and self._left == UNTIL_CLOSE and self._chunks is None:
             self._end([])
         elif self.state == BODY:
             raise ServerError(502, "the server closed the connection within the body")
