@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapura.errors import ClientError, ServerError
 from gapura.wire.body import MAX_LINE
 from gapura.wire.http1 import BROKEN, DONE, HEAD, MAX_INTERIM, MAX_RESPONSE_HEAD, RequestReader, ResponseReader
 
@@ -166,7 +167,7 @@ def test_pipelined_requests_wait_for_their_turn() -> None:
     reader = RequestReader(sink)
     reader.feed(GET + GET[:10])
     assert len(heads(sink.calls)) == 1
-    assert (reader.state, bool(reader.buffer), len(bool(reader.buffer))) == (DONE, True, 10)
+    assert (reader.state, bool(reader.buffer), len(reader.buffer)) == (DONE, True, 10)
     reader.next_request()
     assert (reader.state, reader.started) == (HEAD, True)
     reader.feed(GET[10:])
@@ -176,8 +177,6 @@ def test_pipelined_requests_wait_for_their_turn() -> None:
 
 
 def test_a_sink_that_refuses_a_body_breaks_the_reader() -> None:
-    from gapura.errors import ClientError
-
     class Full(Heard):
         def on_body(self, data: bytes) -> None:
             raise ClientError(413, "Too much.")
@@ -205,6 +204,15 @@ def test_a_body_until_close_ends_with_the_connection() -> None:
     assert hear_response(bytewise(data), closed=True) == hear_response([data], closed=True)
     assert hear_response([data], closed=True)[-1] == ("reusable", False)
     assert bodies(hear_response([data])) == []
+
+
+def test_a_reset_is_no_end_of_a_body() -> None:
+    sink = Heard()
+    reader = ResponseReader(sink)
+    reader.expect(b"GET")
+    reader.feed(OK + b"\r\nhello")
+    with pytest.raises(ServerError):
+        reader.closed(cleanly=False)
 
 
 @pytest.mark.parametrize("data", [b"", b"HTT", OK, OK + b"Content-Length: 5\r\n\r\nhell", b"HTTP/1.1 100 Continue\r\n\r\n"])
