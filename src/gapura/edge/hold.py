@@ -93,7 +93,7 @@ class Hold:
             self._let_go(queue, now)
             if not queue.waiting:
                 del self._queues[name]
-        if self.count:
+        if self.count and self._timer is None:  # who was let go may have begun to wait again, and started it
             self._timer = self.worker.loop.call_later(TICK, self._tick)
 
     def _let_go(self, queue: _Queue, now: int) -> None:
