@@ -31,10 +31,10 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def open_log(path: str) -> int:
+def open_log(path: str, readable: bool = False) -> int:
     """Open a log file for appending: mode 0640, never through a symbolic link. Raises OSError."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+    flags = (os.O_RDWR if readable else os.O_WRONLY) | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     return os.open(path, flags, 0o640)
 
 

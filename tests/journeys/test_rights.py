@@ -49,9 +49,9 @@ def test_every_process_has_open_what_it_needs_and_hands_on_nothing(site: Site) -
         assert {number for number, bits in flags.items() if not bits & CLOSE_ON_EXEC} == set(), descriptors(pid)
     for pid in (control, *workers):
         theirs = " ".join(descriptors(pid).values())
-        assert "pipes/" not in theirs
         assert "/lock" not in theirs
-        assert "shop-0.log" not in theirs
+        assert ".in" not in theirs
+        assert ("shop-0.out" in theirs, "shop-0.log" in theirs) == ((pid == control),) * 2, "it writes logs when there is no master"
     site.down()
 
 
@@ -189,12 +189,15 @@ def test_workers_stay_root_when_that_is_what_was_asked_for(readable: Site) -> No
 
 def test_after_kill_9_of_a_root_master_the_next_one_gets_everything_from_nobody(readable: Site) -> None:
     site = readable
-    site.configure(site.app(instances=1))
+    site.configure(site.app("--chatty", "50", instances=1))
     site.up()
     status, app = site.status(), site.instances()[0]["pid"]
     os.kill(status["master"]["pid"], signal.SIGKILL)
     until(lambda: not alive(status["master"]["pid"]))
     assert visit(site.port).status == 200
+    log = site.logs / "shop-0.log"
+    before = log.stat().st_size
+    until(lambda: log.stat().st_size > before + 1000, what="control writes down what the app prints")
     site.up()
     assert site.instances()[0]["pid"] == app
     assert (site.logs / "gapura.log").read_text().count("was left behind by an earlier master") == 3

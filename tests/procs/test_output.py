@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gapura.procs.output import LINE_LENGTH, PIPE_SIZES, TAIL, Output
+from gapura.procs.output import LINE_LENGTH, PIPE_SIZE, TAIL, Output
 
 from .conftest import Launched, reap, script, until
 
@@ -103,7 +103,7 @@ def test_one_call_reads_a_bounded_amount(make: Callable[..., Output]) -> None:
             written += os.write(fd, b"y" * 63 + b"\n")
     except BlockingIOError:
         pass
-    assert written in PIPE_SIZES  # the pipe has been widened
+    assert written == PIPE_SIZE  # the pipe has been widened
     assert output.read(0.0) == 1 << 18
     counts = [output.read(0.0) for _ in range(written >> 18)]
     assert sum(counts) == written - (1 << 18)
@@ -286,6 +286,33 @@ def test_a_log_that_cannot_be_opened_anew(make: Callable[..., Output], tmp_path:
     output.reopen()
     say(output, b"kept\n")
     assert texts(output.path)[1:] == [b"kept\n"]
+
+
+def test_what_is_lent_serves_another_process_that_may_open_nothing(make: Callable[..., Output], tmp_path: Path) -> None:
+    output = make(size=0, files=0)
+    os.write(output.output_fd, b"half a ")
+    output.read(0.0)
+    pipe, log = output.lent
+    other = Output("shop-0", "/no/such/folder", "/no/such/folder", 0, 0, lent=(os.dup(pipe), os.dup(log)))
+    os.write(output.output_fd, b"line\nlast\n")
+    assert other.read(0.0) == len(b"line\nlast\n")
+    other.close(remove=False)
+    assert texts(output.path) == [b"half a line\n", b"last\n"]
+    output.reopen()  # as the next master does
+    os.write(output.output_fd, b"ours again\n")
+    output.read(0.0)
+    assert texts(output.path)[-1] == b"ours again\n"
+
+
+def test_another_log_is_told(make: Callable[..., Output], tmp_path: Path) -> None:
+    output = make(size=100, files=1)
+    lent: list[int] = []
+    output.reopened = lambda: lent.append(os.fstat(output.lent[1]).st_ino)
+    output.reopen()
+    os.write(output.output_fd, b"x" * 99 + b"\n" + b"y\n")
+    output.read(0.0)
+    assert len(lent) == 2
+    assert lent[-1] == os.stat(output.path).st_ino != lent[0]
 
 
 def test_pipes_that_lost_their_names_still_serve(make: Callable[..., Output], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from gapura import log as logs
 from gapura.board import CONTROL_ROW, P_BEAT, P_GENERATION, Board
 from gapura.config.plan import Plan
 from gapura.control.health import Health
-from gapura.control.orphan import Orphan
+from gapura.control.orphan import Lent, Orphan
 from gapura.control.resolve import Resolver
 
 BEAT = 0.25
@@ -33,6 +33,7 @@ class Control:
         self._board: Board | None = None
         self._health: Health | None = None
         self._orphan: Orphan | None = None
+        self._lent: Lent = {}
         self._resolver = Resolver(loop, self._resolved)
         self._prepared: tuple[int, Plan] | None = None
         self._plan: Plan | None = None
@@ -46,6 +47,7 @@ class Control:
             "abort": self._on_abort,
             "stop": self._on_stop,
             "reopen": self._on_reopen,
+            "output": self._on_output,
         }
         self._listen_to(ipc.Channel(sock))
         self._send({"type": "hello", "role": "control", "pid": os.getpid()})
@@ -103,7 +105,7 @@ class Control:
             self._loop.stop()
             return
         log.warning("the master is gone; health checks go on until a new one takes over")
-        self._orphan = Orphan(self._loop, self._plan, self._find_master, self._loop.stop)
+        self._orphan = Orphan(self._loop, self._plan, self._lent, self._find_master, self._loop.stop)
 
     def _find_master(self, channel: ipc.Channel) -> None:
         assert self._board is not None
@@ -160,6 +162,15 @@ class Control:
 
     def _on_reopen(self, message: ipc.Message, fds: list[int]) -> None:
         logs.reopen()
+
+    def _on_output(self, message: ipc.Message, fds: list[int]) -> None:
+        """What to read and write down while there is no master; without descriptors: no longer."""
+        name = str(message["name"])
+        for fd in self._lent.pop(name, ()):
+            os.close(fd)
+        if len(fds) == 2:
+            self._lent[name] = (fds[0], fds[1])
+            fds.clear()
 
     # -- what it does by itself ---------------------------------------------------------------------------------------------
 

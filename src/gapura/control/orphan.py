@@ -8,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from gapura import ipc
 from gapura.config.plan import Plan
@@ -20,22 +19,19 @@ RETRY = 0.2
 log = logging.getLogger(__name__)
 
 
-class Pipes:
-    """Writes down what the instances print while nobody else reads their named pipes."""
+Lent = dict[str, tuple[int, int]]
+"""Of each instance's output the pipe and the log file, which control itself may have no right to open."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, plan: Plan) -> None:
+
+class Pipes:
+    """Writes down what the instances print while nobody else reads their named pipes. Logs are not rotated meanwhile."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, plan: Plan, lent: Lent) -> None:
         self._loop = loop
         self._outputs: list[Output] = []
         folder = os.path.join(plan["paths"]["run"], "pipes")
-        for path in sorted(Path(folder).glob("*.out")):
-            app = plan["apps"].get(path.stem.rpartition("-")[0])  # the pipes are called APP-N
-            if app is None:
-                continue
-            try:
-                output = Output(path.stem, folder, plan["paths"]["logs"], app["log_size"], app["log_files"])
-            except OSError as error:
-                log.warning("cannot read the output of %s while there is no master: %s", path.stem, error)
-                continue
+        for name, (pipe, log_file) in sorted(lent.items()):
+            output = Output(name, folder, plan["paths"]["logs"], 0, 0, lent=(os.dup(pipe), os.dup(log_file)))
             self._outputs.append(output)
             loop.add_reader(output.fileno(), self._read, output)
 
@@ -57,6 +53,7 @@ class Orphan:
         self,
         loop: asyncio.AbstractEventLoop,
         plan: Plan,
+        lent: Lent,
         found: Callable[[ipc.Channel], None],
         deserted: Callable[[], None],
     ) -> None:
@@ -65,7 +62,7 @@ class Orphan:
         self._path = ipc.socket_path(self._run)
         self._found = found
         self._deserted = deserted
-        self._pipes = Pipes(loop, plan)
+        self._pipes = Pipes(loop, plan, lent)
         self._timer = loop.call_soon(self._seek)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from gapura.master.link import close_all
 from gapura.master.loop import Loop, Steps, Timer, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
+from gapura.procs.output import Output
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Children:
         self.changed: Callable[[], None] = lambda: None
         self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
+        self._outputs: dict[str, Output] = {}
         self._workers = 0
         self._running: tuple[int, Plan] | None = None
         self._pending: tuple[int, Plan] | None = None
@@ -147,6 +149,14 @@ class Children:
                 else:
                     child.tell("stop")
 
+    def lend(self, name: str, output: Output | None) -> None:
+        """Lend control an instance's output, to go on with should we die: as another user it could not open it. None: no more."""
+        self._outputs.pop(name, None)
+        if output is not None:
+            self._outputs[name] = output
+        if self.control is not None:
+            self.control.link.send({"type": "output", "name": name}, output.lent if output else ())
+
     # -- the end ------------------------------------------------------------------------------------------------------------
 
     def end(self, drain: bool, seconds: float) -> Steps[None]:
@@ -252,6 +262,9 @@ class Children:
         child.link.lost = child.kill
         child.link.heard = lambda message, fds: self._heard(child, message, fds)
         self.crew.append(child)
+        if role == CONTROL:
+            for name, output in self._outputs.items():
+                child.link.send({"type": "output", "name": name}, output.lent)
         if self._running is not None:
             generation, plan = self._running
             child.tell("prepare", generation=generation, plan=plan)

@@ -42,6 +42,7 @@ class Ground:
     pipes: str
     logs: str
     open_files: int  # soft limit of open files that apps get
+    lend: Callable[[str, Output | None], None] = lambda name, output: None  # for when there is no master
 
 
 class Instance:
@@ -154,6 +155,7 @@ class Instance:
             self._unwatch()
             self._drain_output()
             self.output.close(remove)
+            self.ground.lend(f"{self.app['name']}-{self.index}", None)
             self.output = None
 
     def describe(self) -> dict[str, Any]:
@@ -344,6 +346,8 @@ class Instance:
             self._watched = self.output.fileno()
             output = self.output
             self.ground.loop.watch(self._watched, READ, lambda: _read(output))
+            output.reopened = lambda: self.ground.lend(name, output)
+            output.reopened()
 
     def _unwatch(self) -> None:
         self.ground.loop.forget(self._watched)

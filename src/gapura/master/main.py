@@ -145,7 +145,9 @@ class Master:
         slots = Slots(shared, children.columns, inherited=shared.cells[b.H_GENERATION] > 0)
         children.clear_column = slots.clear_column
         logs_folder = plan["paths"]["logs"]
-        ground = Ground(self.loop, shared, Ports(), children.columns, self._changed, pipes, logs_folder, self._open_files)
+        ground = Ground(
+            self.loop, shared, Ports(), children.columns, self._changed, pipes, logs_folder, self._open_files, children.lend
+        )
         saved = state.get("instances")
         fleet = Fleet(ground, [entry for entry in saved if isinstance(entry, dict)] if isinstance(saved, list) else [])
         door = Door(self.loop, shared, self.sockets, slots, children, fleet, self._load)

@@ -17,11 +17,8 @@ from typing import Final
 
 from gapura.log import open_log
 
-PIPE_SIZES: Final = (16 << 20, 1 << 20)
-"""Bytes that an instance may be ahead of us (F_SETPIPE_SZ), the first that is granted; the kernel's own are 64 KB.
-
-Root gets the first. It needs it: control, which writes the logs while there is no master, may not open root's pipes as nobody.
-"""
+PIPE_SIZE: Final = 1 << 20
+"""Bytes that an instance may be ahead of us (F_SETPIPE_SZ); without the right to it the kernel's 64 KB."""
 LINE_LENGTH: Final = 1 << 16
 """Longer lines are split."""
 TAIL: Final = 50
@@ -38,18 +35,30 @@ class Output:
     """Reads what an instance prints and keeps it.
 
     `<pipes>/<name>.out` and `<name>.in` are named pipes, the log is `<logs>/<name>.log` with `.1` … `.<files>` behind it,
-    each of about `size` bytes (0 = never rotated). Raises OSError when the pipes cannot be made. Never raises for the log:
-    lines that cannot be written are counted, and the log says so once it can be written again.
+    each of about `size` bytes (0 = never rotated). Made with what another one has `lent`, which becomes its own, it opens
+    nothing by name: for a process that may not. `reopened` is called whenever there is something else to lend. Raises OSError
+    when the pipes cannot be made. Never raises for the log: lines that cannot be written are counted, and the log says so once
+    it can be written again.
     """
 
     __slots__ = (
         *("path", "_pipes", "_limit", "_files", "_clock"),
         *("_in", "_out", "_child_in", "_child_out"),
-        *("_log", "_retry_at", "_size", "_rotate_at", "_column", "_lost", "_reason"),
+        *("reopened", "_given", "_log", "_retry_at", "_size", "_rotate_at", "_column", "_lost", "_reason"),
         *("_tail", "_partial", "_second", "_second_text"),
     )
 
-    def __init__(self, name: str, pipes: str, logs: str, size: int, files: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        name: str,
+        pipes: str,
+        logs: str,
+        size: int,
+        files: int,
+        clock: Callable[[], float] = time.time,
+        lent: tuple[int, int] | None = None,
+    ) -> None:
+        self.reopened: Callable[[], None] = lambda: None
         self.path = os.path.join(logs, f"{name}.log")
         self._pipes = (os.path.join(pipes, f"{name}.in"), os.path.join(pipes, f"{name}.out"))
         self._limit = size
@@ -66,21 +75,31 @@ class Output:
         self._tail: deque[str] = deque(maxlen=TAIL)
         self._partial = b""  # the unfinished line as printed
         self._second, self._second_text = -1, b""
-        os.makedirs(pipes, mode=0o700, exist_ok=True)
+        self._given = -1  # the log, if it was lent
+        if lent:
+            self._in, (self._out, self._given) = -1, lent
+        else:
+            self._open_pipes(pipes)
+        self._open_log()
+        self._remember()
+
+    def _open_pipes(self, folder: str) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
         self._in = _open_pipe(self._pipes[0])
         try:
             self._out = _open_pipe(self._pipes[1])
         except OSError:
             os.close(self._in)
             raise
-        for capacity in PIPE_SIZES:
-            try:
-                fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, capacity)
-            except OSError:
-                continue  # more than /proc/sys/fs/pipe-max-size, or the user's share is used up (pipe-user-pages-soft)
-            break
-        self._open_log()
-        self._remember()
+        try:
+            fcntl.fcntl(self._out, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
+        except OSError:
+            pass  # the user's share of pipe memory is used up (/proc/sys/fs/pipe-user-pages-soft)
+
+    @property
+    def lent(self) -> tuple[int, ...]:
+        """The pipe and the log, for another process to go on with; nothing as long as the log cannot be opened."""
+        return (self._out, self._log) if self._log >= 0 else ()
 
     @property
     def stdin_fd(self) -> int:
@@ -150,7 +169,7 @@ class Output:
         if self._out < 0:
             return
         if remove:
-            for _ in range(PIPE_SIZES[0] // _CHUNK):
+            for _ in range(PIPE_SIZE // _CHUNK):
                 if not self.read(0.0):
                     break
             for path in self._pipes:
@@ -158,10 +177,10 @@ class Output:
                     os.unlink(path)
                 except FileNotFoundError:
                     pass
-        for fd in (self._in, self._out, self._child_in, self._child_out, self._log):
+        for fd in (self._in, self._out, self._child_in, self._child_out, self._log, self._given):
             if fd >= 0:
                 os.close(fd)
-        self._in = self._out = self._child_in = self._child_out = self._log = -1
+        self._in = self._out = self._child_in = self._child_out = self._log = self._given = -1
 
     def _keep(self, data: bytes) -> None:
         """Remember the last lines."""
@@ -236,17 +255,18 @@ class Output:
     def _open_log(self) -> None:
         """Open the log, and see from its end whether a line of it is unfinished."""
         try:
-            self._log = open_log(self.path)
+            self._log = open_log(self.path, readable=True) if self._given < 0 else os.dup(self._given)
             self._size = os.fstat(self._log).st_size
         except OSError as error:
             self._reason = os.strerror(error.errno or 0)
             return
         self._rotate_at = self._limit
-        self._column = len(_end_of(self.path).rpartition(b"\n")[2])
+        self._column = len(_end_of(self._log).rpartition(b"\n")[2])
+        self.reopened()
 
     def _remember(self) -> None:
         """Fill the tail from the log that an earlier master wrote."""
-        *lines, unfinished = _end_of(self.path).split(b"\n")
+        *lines, unfinished = _end_of(self._log).split(b"\n")
         width = len(self._stamp())
         self._tail.extend(_text(line[width:]) for line in lines[-TAIL:] if not line.startswith(_OURS, width))
         self._partial = unfinished[width:]
@@ -282,12 +302,10 @@ def _again(ours: int, old: int) -> int:
     return fresh
 
 
-def _end_of(path: str) -> bytes:
-    """The last bytes of a file, enough for its last line; nothing when it cannot be read."""
+def _end_of(log: int) -> bytes:
+    """The last bytes of a log, enough for its last line; nothing when there is no log."""
     try:
-        with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - LINE_LENGTH))
-            return file.read(LINE_LENGTH)
+        return os.pread(log, LINE_LENGTH, max(0, os.fstat(log).st_size - LINE_LENGTH))
     except OSError:
         return b""
 
