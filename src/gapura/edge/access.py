@@ -50,6 +50,12 @@ _MILLISECONDS: Final = tuple(b"%d.%03d" % divmod(milliseconds, 1000) for millise
 """Durations below two seconds, ready to be written."""
 
 
+_SMALL: Final = tuple(b"%d" % number for number in range(1000))
+_STATUS: Final = {status: b"%d" % status for status in range(100, 600)}
+_AFTER_TARGET: Final = (b' HTTP/1.0" ', b' HTTP/1.1" ')
+QUOTE, BACKSLASH = 0x22, 0x5C
+
+
 def _seconds(nanoseconds: int) -> bytes:
     milliseconds = nanoseconds // 1_000_000
     return _MILLISECONDS[milliseconds] if 0 <= milliseconds < 2000 else b"%.3f" % (nanoseconds / 1e9)
@@ -74,28 +80,27 @@ class _Combined:
             self._stamp = time.strftime(" - - [%d/%b/%Y:%H:%M:%S %z] ").encode()
         head = exchange.head
         target = head.target
-        if b'"' in target or b"\\" in target:
+        if QUOTE in target or BACKSLASH in target:
             target = escape(target)
         escaped = self._escaped
         agent, referer = head.user_agent, head.referer
         answered = exchange.answered_at
         server = exchange.server
-        return b'%b%b"%b %b HTTP/1.%d" %d %d "%b" "%b" %b %b %d %b %b\n' % (
-            exchange.client,
-            self._stamp,
-            head.method,
-            target,
-            head.minor,
-            exchange.status,
-            exchange.sent,
-            escaped.get(referer) or self._escape(referer),
-            escaped.get(agent) or self._escape(agent),
-            exchange.request_id,
-            server.id_bytes if server is not None else b"-",
-            exchange.tries,
-            _seconds(ended - exchange.started_at),
-            _seconds(answered - exchange.claimed_at) if answered else b"-",
-        )
+        sent = exchange.sent
+        return b"".join(
+            (
+                exchange.client, self._stamp, b'"', head.method, b" ", target, _AFTER_TARGET[head.minor],
+                _STATUS.get(exchange.status) or b"%d" % exchange.status, b" ",
+                _SMALL[sent] if sent < 1000 else b"%d" % sent, b' "',
+                escaped.get(referer) or self._escape(referer), b'" "',
+                escaped.get(agent) or self._escape(agent), b'" ',
+                exchange.request_id, b" ",
+                server.id_bytes if server is not None else b"-", b" ",
+                _SMALL[exchange.tries] if exchange.tries < 1000 else b"999", b" ",
+                _seconds(ended - exchange.started_at), b" ",
+                _seconds(answered - exchange.claimed_at) if answered else b"-", b"\n",
+            )
+        )  # fmt: skip
 
     def _escape(self, value: bytes) -> bytes:
         if len(self._escaped) >= _REMEMBERED:

@@ -38,7 +38,7 @@ class Downstream(asyncio.Protocol):
     """One client connection. It is the sink of one exchange after another."""
 
     __slots__ = (
-        "worker", "transport", "client", "peer", "scheme", "reader",
+        "worker", "transport", "client", "peer", "scheme", "forwarded", "reader",
         "exchange", "phase", "deadline", "requests", "now", "since", "outstanding",
         "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
         "body_paused", "write_paused", "half_closed", "continue_due", "lost",
@@ -75,6 +75,7 @@ class Downstream(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer: str = peer[0].removeprefix("::ffff:") if peer else "unix:"
         self.client = self.peer.encode()
+        self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (self.client, self.scheme)
         limits = worker.limits
         self.reader = RequestReader(self, limits["head"], limits["headers"], limits["target"])
         self.now = self.since = monotonic_ns()
@@ -232,7 +233,7 @@ class Downstream(asyncio.Protocol):
             body = b""
         cast(Exchange, self.exchange).sent = len(body)
         if not self.lost:
-            self.transport.write(b"%b%b\r\n%b" % (block, framing, body))
+            self.transport.write(b"".join((block, framing, b"\r\n", body)))
         self._ended(now)
 
     def interim(self, block: bytes) -> None:

@@ -35,6 +35,8 @@ class Sink(Protocol):
     client: bytes
     peer: str
     scheme: bytes
+    forwarded: bytes
+    """X-Forwarded-For and X-Forwarded-Proto of whoever is connected, joined by CRLF."""
     now: int
     """CLOCK_MONOTONIC when the client was last heard, in ns."""
 

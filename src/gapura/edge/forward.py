@@ -262,8 +262,8 @@ class Forward:
         exchange.answered_at = now
         self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at)
         if self.options.served_by:
-            return b"%b\r\nX-Served-By: %b\r\nX-Request-Id: %b" % (head.block, server.id_bytes, exchange.request_id)
-        return b"%b\r\nX-Request-Id: %b" % (head.block, exchange.request_id)
+            return b"".join((head.block, b"\r\nX-Served-By: ", server.id_bytes, b"\r\nX-Request-Id: ", exchange.request_id))
+        return b"".join((head.block, b"\r\nX-Request-Id: ", exchange.request_id))
 
     def on_data(self, data: bytes) -> None:
         exchange = self.exchange

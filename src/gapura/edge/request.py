@@ -57,22 +57,16 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
     head = exchange.head
     target = options.target(exchange) if options.target else head.target
     host = options.host_header or head.host or (b"localhost" if server.path else server.address.encode())
-    lines = head.lines
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
     if head.length_seen or head.upgrade or head.wants_trailers:
-        lines = [*lines, *_framing(head)]
+        lines += _framing(head)
     trust = exchange.worker.trust
     if trust.networks:
-        lines = [*lines, trust.lines(exchange)]
+        lines.append(trust.lines(exchange))
     else:
-        lines = [*lines, b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (exchange.client, exchange.sink.scheme)]
-        lines.append(b"X-Forwarded-Host: " + host)
-    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\nX-Request-Id: %b\r\n\r\n" % (
-        head.method,
-        target,
-        host,
-        b"\r\n".join(lines),
-        exchange.request_id,
-    )
+        lines += (exchange.sink.forwarded, b"X-Forwarded-Host: " + host)
+    lines += (b"X-Request-Id: " + exchange.request_id, b"\r\n")
+    return b"\r\n".join(lines)
 
 
 def _framing(head: RequestHead) -> list[bytes]:

@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from time import monotonic_ns
 from typing import Any, Final
 
@@ -69,9 +69,7 @@ class Worker:
         self._run_folder = ""
         self._row = 0
         self._beats = 0
-        # 16 hexadecimal digits of this process and 8 that count; made without a Python frame for each
-        count = itertools.count(int.from_bytes(os.urandom(3), "big"))
-        self.new_request_id: Callable[[], bytes] = map((os.urandom(8).hex().encode() + b"%08x").__mod__, count).__next__
+        self.new_request_id: Callable[[], bytes] = _request_ids().__next__
 
     # -- for connections and exchanges ----------------------------------------------------------------------------------
 
@@ -313,6 +311,16 @@ class Worker:
             part, later = later[: ipc.MAX_FDS], later[ipc.MAX_FDS :]
             addresses = [[listener.host, listener.port] for listener in part]
             self.say({"type": "more", "addresses": addresses}, tuple(listener.sock.fileno() for listener in part))
+
+
+def _request_ids() -> Iterator[bytes]:
+    """24 hexadecimal digits each: 16 of this process, 8 that count. The last two come from a table, formatting costs more."""
+    process = os.urandom(8).hex().encode()
+    tails = [b"%02x" % tail for tail in range(256)]
+    for number in itertools.count(int.from_bytes(os.urandom(2), "big")):
+        start = process + b"%06x" % (number & 0xFFFFFF)
+        for tail in tails:
+            yield start + tail
 
 
 def run(fd: int) -> None:

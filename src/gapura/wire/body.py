@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gapura.wire.headers import TEXT, TOKEN
+from gapura.wire.headers import TOKEN, bad
 
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]+)?\Z")
 MAX_LINE: Final = 1024
@@ -113,7 +113,7 @@ class ChunkedDecoder:
         name, colon, value = line.partition(b":")
         if self._trailer_bytes > MAX_TRAILERS:
             raise FramingError("the trailers are too long")
-        if not colon or not TOKEN.match(name) or value.translate(None, TEXT):
+        if not colon or not TOKEN.match(name) or bad(value):
             raise FramingError("a trailer field is malformed")
         self.trailers.append(line)
 

@@ -16,6 +16,17 @@ TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 TEXT: Final = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
 """All bytes that may stand in a header line; CR, LF, NUL and the other control characters may not (RFC 9110 §5.5)."""
 
+_MARKS: Final = bytes(0x78 if byte in TEXT else 0 for byte in range(256))
+
+
+def bad(value: bytes) -> bool:
+    """True when `value` holds a byte that may not stand in a header line. A table is several times faster than deleting.
+
+    Everywhere on this path a byte is looked for as a number: `b"x" in value` first raises and clears a TypeError inside CPython.
+    """
+    return 0 in value.translate(_MARKS)
+
+
 OWS: Final = b" \t"
 """Optional white space is space and tab, and nothing else that `bytes.strip()` would take."""
 
@@ -60,7 +71,7 @@ class KnownLines(dict[bytes, Entry]):
         if not colon:
             raise ValueError("a header line has no colon")
         kind, varying = self._names.get(name) or self._learn_name(name)
-        if value.translate(None, TEXT):
+        if 0 in value.translate(_MARKS):
             raise ValueError("a header value holds a control character")
         if kind == ORDINARY:
             entry = PLAIN
@@ -126,4 +137,4 @@ def tokens(value: bytes) -> tuple[bytes, ...]:
 
 def safe(value: bytes) -> bool:
     """True when `value` may be written as a header value: the last check before bytes made from a request leave."""
-    return not value.translate(None, TEXT)
+    return not bad(value)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gapura.errors import ClientError
 from gapura.wire.headers import PLAIN, TOKEN, Entry, KnownLines, find, tokens, without
-from gapura.wire.target import resolve, split_absolute
+from gapura.wire.target import PERCENT, QUESTION, resolve, split_absolute
 
 CHUNKED: Final = -1
 """`RequestHead.length` of a chunked body."""
@@ -69,7 +69,8 @@ IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b
 """Methods that may be sent a second time (RFC 9110 §9.2.2)."""
 REFUSED: Final = frozenset((b"TRACE", b"CONNECT"))
 _COMMON: Final = IDEMPOTENT | {b"POST", b"PATCH"}
-_TARGET: Final = bytes(range(0x21, 0x7F)).replace(b"#", b"")
+_TARGET: Final = bytes(0x78 if 0x21 <= byte < 0x7F and byte != 0x23 else 0 for byte in range(256))
+"""Marks bytes that may not stand in a request target with 0: control, 8-bit, space and `#`."""
 _VERSION: Final = re.compile(rb"HTTP/\d\.\d\Z")
 KEEP_ALIVE: Final = (b"keep-alive",)
 """What most clients say, and what says nothing in HTTP/1.1."""
@@ -159,9 +160,9 @@ def parse_request(block: bytes, max_headers: int = 100, max_target: int = 8192) 
     target = head.target
     if target[:1] != b"/":
         _special_target(head)
-    elif b"%" in target or b"/." in target:
+    elif PERCENT in target or target.find(b"/.") >= 0:
         head.path, head.target = resolve(target)
-    elif b"?" in target:
+    elif QUESTION in target:
         head.path = target.partition(b"?")[0]
     if head.connection:
         _connection(head, head.connection)
@@ -179,9 +180,10 @@ def _learn(line: bytes) -> Entry:
 
 def _request_line(line: bytes, max_target: int) -> RequestHead:
     parts = line.split(b" ")
-    if len(parts) != 3:
-        raise ClientError(400, "The request line is not METHOD SP TARGET SP VERSION.")
-    method, target, version = parts
+    try:
+        method, target, version = parts
+    except ValueError:
+        raise ClientError(400, "The request line is not METHOD SP TARGET SP VERSION.") from None
     if version == b"HTTP/1.1":
         minor = 1
     elif version == b"HTTP/1.0":
@@ -197,7 +199,7 @@ def _request_line(line: bytes, max_target: int) -> RequestHead:
             raise ClientError(405, f"{method.decode()} is not allowed here.")
     if len(target) > max_target:
         raise ClientError(414, f"The request target is longer than {max_target} bytes.")
-    if not target or target.translate(None, _TARGET):
+    if not target or 0 in target.translate(_TARGET):
         raise ClientError(400, "The request target holds a character that must be percent-encoded.")
     return RequestHead(method, target, minor)
 

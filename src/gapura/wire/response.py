@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gapura.errors import ServerError
-from gapura.wire.headers import OWS, PLAIN, TEXT, Entry, KnownLines, find, tokens, without
+from gapura.wire.headers import OWS, PLAIN, Entry, KnownLines, bad, find, tokens, without
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -103,7 +103,7 @@ def parse_response(block: bytes, method: bytes) -> ResponseHead:
 
 
 def _parse(block: bytes, method: bytes) -> ResponseHead:
-    if b"\r\n " in block or b"\r\n\t" in block:
+    if block.find(b"\r\n ") >= 0 or block.find(b"\r\n\t") >= 0:
         block = _unfold(block)
     lines = block.split(b"\r\n")
     if len(lines) > MAX_HEADERS:
@@ -152,7 +152,7 @@ def _status_line(line: bytes) -> tuple[int, bytes, int]:
     code = rest[:3]
     if not code.isdigit() or len(code) != 3 or rest[3:4] not in (b" ", b"") or not 100 <= int(code) <= 599:
         raise ServerError(502, "the answer has no valid status")
-    if rest.translate(None, TEXT):
+    if bad(rest):
         raise ServerError(502, "the answer's status line holds a control character")
     found = (int(code), rest if len(rest) > 3 else rest + b" ", minor)
     if len(_STATUS_LINES) < 256 and len(line) < 64:

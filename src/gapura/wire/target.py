@@ -15,6 +15,7 @@ HOST: Final = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?|\[
 """Host header: a registered name as DNS has them, IPv4 or IPv6 literal, an optional port. Narrower than RFC 3986 on purpose."""
 
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+PERCENT, QUESTION = 0x25, 0x3F
 MAX_SEGMENTS: Final = 512
 
 
@@ -67,7 +68,7 @@ def resolve(target: bytes) -> tuple[bytes, bytes]:
     paths that climb above the root.
     """
     path, mark, query = target.partition(b"?")
-    if b"%" not in path and b"/." not in path:
+    if PERCENT not in path and path.find(b"/.") < 0:
         return path, target
     plain = unescape(path)
     if b"/." not in plain:
