@@ -113,7 +113,7 @@ class Edge(Section):
     ] = 2
     """Number of worker processes; "auto" means one for each CPU. nginx: worker_processes."""
     user: Text = ""
-    """System user that the workers run as where root started Gapura. Left out: nobody, where nobody can reach what they need. nginx: user."""
+    """User that workers run as when root starts Gapura; left out: nobody, as far as possible. nginx: user."""
     timeouts: Timeouts = Timeouts()
     """How long a client may take."""
     limits: Limits = Limits()
