@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -151,6 +152,50 @@ def test_the_end_leaves_nobody(make: Make, tmp_path: Path) -> None:
     finish(children.loop, children.end(True, 2.0))
     assert children.crew == []
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def test_fewer_workers_while_one_of_those_that_stay_is_dead(make: Make, tmp_path: Path) -> None:
+    children = make()
+    serve(children, make_plan(tmp_path, workers=2))
+    one = make_plan(tmp_path, workers=1)
+    assert finish(children.loop, children.prepare(2, one)) == ""
+    staying, leaving = children.workers
+    staying.kill()
+    turn_until(children.loop, lambda: staying.gone)
+    finish(children.loop, children.commit(2, one))
+    turn_until(children.loop, lambda: leaving.gone and generations(children) == [2])
+    assert [worker.seat for worker in children.workers] == [0]
+
+
+def test_a_replaced_worker_lives_on_and_at_the_end_the_drain_timeout_counts(make: Make, tmp_path: Path) -> None:
+    children = make()
+    serve(children, make_plan(tmp_path, workers=2))
+    told: list[tuple[str, object]] = []
+    for child in children.workers:
+        child.tell = lambda kind, **fields: told.append((kind, fields.get("limit")))  # type: ignore[method-assign]
+    children.release(children.workers[1])
+    children.release(children.workers[0], None)
+    assert told == [("unlisten", None), ("drain", 86400.0), ("unlisten", None), ("drain", None)]
+
+
+def test_the_worker_that_was_replaced_first_makes_room(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    children = make()
+    serve(children, make_plan(tmp_path, workers=2))
+    first, second = children.workers
+    first.draining = second.draining = True
+    monkeypatch.setattr(children, "columns", lambda: list(range(b.COLUMNS)))
+    assert children._free_column() is None
+    turn_until(children.loop, lambda: first.gone)
+    assert not second.gone
+
+
+def test_nobody_queues_while_the_end_is_awaited(make: Make, tmp_path: Path) -> None:
+    children = make()
+    plan = make_plan(tmp_path, port=free_port())
+    serve(children, plan)
+    finish(children.loop, children.end(True, 2.0))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", plan["edge"]["http"][0]["port"]), 1.0)
 
 
 @pytest.mark.parametrize(

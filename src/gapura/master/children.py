@@ -24,6 +24,8 @@ PATIENCE = 5.0
 SHORT_LIFE = 1.0
 """A child that lived shorter (s) is started again only after a delay."""
 LONGEST_DELAY = 5.0
+LIVE_ON = 86400.0
+"""A worker that another one has replaced serves the downloads and WebSockets that it has for at most so long (s)."""
 
 
 class Children:
@@ -97,8 +99,7 @@ class Children:
             if child.committed < generation and not child.gone:
                 log.warning("%s %d does not take up generation %d: it is replaced", child.role, child.pid, generation)
                 child.kill()
-        for worker in self.workers[self._workers :]:
-            self.release(worker)
+        self._release_surplus()
         self.sockets.trim(self._workers)
         self.changed()
 
@@ -108,8 +109,7 @@ class Children:
         self._workers = self._running[1]["edge"]["workers"] if self._running else 0
         for child in self._seated():
             child.tell("abort", generation=generation)
-        for worker in self.workers[self._workers :]:
-            self.release(worker)
+        self._release_surplus()
 
     def unlisten(self, addresses: Iterable[Address]) -> None:
         """Have everybody accept what is queued on these addresses, then close them."""
@@ -119,13 +119,13 @@ class Children:
                 child.tell("unlisten", addresses=[list(address) for address in sorted(known)])
                 child.sockets = [(address, sock) for address, sock in child.sockets if address not in gone]
 
-    def release(self, child: Child) -> None:
-        """Let a worker accept what is queued for it, finish what it has, and end."""
+    def release(self, child: Child, limit: float | None = LIVE_ON) -> None:
+        """Let a worker accept what is queued for it, finish what it has within `limit` s (None: `timeouts.drain`), and end."""
         child.seat = -1
         if not child.draining:
             child.draining = True
             child.tell("unlisten", addresses=[list(address) for address in self.sockets.addresses])
-            child.tell("drain")
+            child.tell("drain", **({} if limit is None else {"limit": limit}))
 
     def adopt(self, child: Child) -> None:
         """Take in an orphan of an earlier master: it serves until it is released."""
@@ -160,12 +160,17 @@ class Children:
     # -- the end ------------------------------------------------------------------------------------------------------------
 
     def end(self, drain: bool, seconds: float) -> Steps[None]:
-        """End all children; with `drain` they finish their exchanges first, for at most `seconds`."""
+        """End all children; with `drain` they finish their exchanges first, for at most `seconds`.
+
+        Whoever comes from now on is refused, instead of waiting in a queue that nobody will look at.
+        """
         self._ending = True
         if drain:
             for child in self.crew:
                 if child.role == WORKER:
-                    self.release(child)
+                    self.release(child, None)
+        self.sockets.close(self.sockets.addresses)
+        if drain:
             yield from until(lambda: not any(child.role == WORKER for child in self.crew), seconds)
         for child in self.crew:
             child.tell("stop")
@@ -295,12 +300,22 @@ class Children:
     def _seated(self) -> list[Child]:
         return [*self.workers, *([self.control] if self.control else [])]
 
+    def _release_surplus(self) -> None:
+        """Release the workers whose seat there is no more. (By seat: one that died may be missing in the row.)"""
+        for worker in self.workers:
+            if worker.seat >= self._workers:
+                self.release(worker)
+
     def _free_column(self) -> int | None:
+        """A column for a new worker; when there is none, the worker that was replaced first must make room."""
         taken = set(self.columns())
         column = next((column for column in range(b.COLUMNS) if column not in taken), None)
         if column is None:
-            log.error("no column is left on the board: too many workers are still draining")
-            self._fill_later(1.0)
+            draining = [child for child in self.crew if child.draining and child.watched]
+            for oldest in draining[:1]:
+                log.warning("too many replaced workers still serve: %d, the first of them, is ended", oldest.pid)
+                oldest.tell("stop")
+            self._fill_later(0.1)
             return None
         self._use_column(column)
         return column
