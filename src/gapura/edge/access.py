@@ -23,6 +23,8 @@ Format = Callable[["Exchange"], bytes]
 BATCH: Final = 64 << 10
 """Bytes of lines after which they are written at once."""
 _REMEMBERED: Final = 1024
+"""User agents and referers whose escaped form is kept, none longer than `_LONGEST`: clients choose them."""
+_LONGEST: Final = 256
 
 _JSON_FIELDS: Final = (
     "time_iso8601",
@@ -103,9 +105,11 @@ class _Combined:
         )  # fmt: skip
 
     def _escape(self, value: bytes) -> bytes:
-        if len(self._escaped) >= _REMEMBERED:
-            self._escaped = {b"": b"-"}
-        self._escaped[value] = result = escape(value)
+        result = escape(value)
+        if len(value) <= _LONGEST:
+            if len(self._escaped) >= _REMEMBERED:
+                self._escaped = {b"": b"-"}
+            self._escaped[value] = result
         return result
 
 

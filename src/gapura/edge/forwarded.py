@@ -30,7 +30,7 @@ class Trust:
             try:
                 parsed = ipaddress.ip_address(address)
             except ValueError:
-                return address == "unix:"
+                return False
             return any(parsed in network for network in self.networks)
 
         self.trusts = trusts
@@ -43,6 +43,8 @@ class Trust:
         found = peer.encode()
         for hop in reversed(hops):
             text = hop.decode("latin-1").strip("[]")
+            if "%" in text:  # behind the zone of an address anything might stand
+                break
             try:
                 ipaddress.ip_address(text)
             except ValueError:

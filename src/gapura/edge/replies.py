@@ -5,7 +5,7 @@ from __future__ import annotations
 from gapura.config.plan import RoutePlan
 from gapura.edge.exchange import Exchange
 from gapura.edge.router import Step
-from gapura.edge.variables import compile_text, quote_url
+from gapura.edge.variables import compile_text, quote_path, quote_url
 
 
 def respond(plan: RoutePlan) -> Step:
@@ -22,7 +22,7 @@ def respond(plan: RoutePlan) -> Step:
 def redirect(plan: RoutePlan) -> Step:
     """A step that sends the client elsewhere. What comes from the request is percent-encoded again (RFC 9112 §11.1)."""
     status = plan["status"]
-    location = compile_text(plan["location"], quote_url)
+    location = compile_text(plan["location"], quote_url, quote_path)
 
     def step(exchange: Exchange) -> int:
         target = location(exchange)

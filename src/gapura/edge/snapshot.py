@@ -15,7 +15,7 @@ from gapura.edge.forward import Forward
 from gapura.edge.replies import redirect, respond
 from gapura.edge.request import ProxyOptions
 from gapura.edge.router import PAUSED, Route, Router, Site, Step
-from gapura.edge.variables import compile_text
+from gapura.edge.variables import compile_text, quote_path
 
 NANOSECONDS = 1_000_000_000
 
@@ -105,9 +105,3 @@ def _rewrite(route: RoutePlan) -> Callable[[Exchange], bytes] | None:
         return quote_path(new + exchange.head.path[len(prefix) :]) + mark + query
 
     return target
-
-
-def quote_path(path: bytes) -> bytes:
-    """A decoded path with everything percent-encoded that may not stand in a target; `%2F` stays."""
-    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/"
-    return b"".join(bytes((byte,)) if byte in plain else b"%%%02X" % byte for byte in path).replace(b"%252F", b"%2F")

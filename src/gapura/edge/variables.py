@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gapura.edge.exchange import Exchange
 
 Getter = Callable[["Exchange"], bytes]
+Quote = Callable[[bytes], bytes]
 
 
 def _seconds(nanoseconds: int) -> bytes:
@@ -107,15 +108,20 @@ def getter(name: str) -> Getter:
     raise KeyError(name)
 
 
-def compile_text(text: str, quote: Callable[[bytes], bytes] | None = None) -> Getter:
+_DECODED: Final = frozenset(("uri", "rest"))
+
+
+def compile_text(text: str, quote: Quote | None = None, quote_decoded: Quote | None = None) -> Getter:
     """A function from an exchange to the string with its variables filled in, each passed through `quote`.
 
-    Raises KeyError for an unknown variable.
+    `quote_decoded` is for $uri and $rest, whose percent signs are no escapes any more. Raises KeyError for an unknown variable.
     """
     parts: list[bytes | Getter] = []
     position = 0
     for match in PATTERN.finditer(text):
-        parts += [text[position : match.start()].encode(), getter(match[1] or match[2])]
+        name = match[1] or match[2]
+        quoted = _quoted(getter(name), quote_decoded if name in _DECODED and quote_decoded else quote)
+        parts += [text[position : match.start()].encode(), quoted]
         position = match.end()
     parts.append(text[position:].encode())
     if len(parts) == 1:
@@ -123,16 +129,13 @@ def compile_text(text: str, quote: Callable[[bytes], bytes] | None = None) -> Ge
         return lambda exchange: constant
 
     def build(exchange: Exchange) -> bytes:
-        out = []
-        for part in parts:
-            if isinstance(part, bytes):
-                out.append(part)
-            else:
-                value = part(exchange)
-                out.append(quote(value) if quote else value)
-        return b"".join(out)
+        return b"".join([part if isinstance(part, bytes) else part(exchange) for part in parts])
 
     return build
+
+
+def _quoted(read: Getter, quote: Quote | None) -> Getter:
+    return (lambda exchange: quote(read(exchange))) if quote else read
 
 
 _ESCAPED: Final = {byte: b"\\x%02x" % byte for byte in (*range(0x20), 0x7F, *range(0x80, 0x100))} | {0x22: b"\\x22", 0x5C: b"\\x5C"}
@@ -157,3 +160,9 @@ def quote_url(value: bytes) -> bytes:
     if not value.translate(None, _URL):
         return value
     return b"".join(bytes((byte,)) if byte in _URL else b"%%%02X" % byte for byte in value)
+
+
+def quote_path(path: bytes) -> bytes:
+    """A decoded path with everything percent-encoded that may not stand in a target; `%2F` stays."""
+    plain = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/"
+    return b"".join(bytes((byte,)) if byte in plain else b"%%%02X" % byte for byte in path).replace(b"%252F", b"%2F")
