@@ -22,10 +22,11 @@ lint: ## style, types and floors
 
 bench: ## compare with nginx, HAProxy and Caddy on this machine; results go to bench/results
 	@tools/setup dev
+	@! command -v cc >/dev/null || tools/compile
 	@bench/run $(ARGS)
 
 clean: ## remove everything that the other verbs made
-	rm -rf .venv .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .compiled
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help demo test test-full lint bench clean

@@ -69,7 +69,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> Report:
     """Take all samples. Raises OSError, ValueError, `programs.Missing` when the benchmark cannot begin."""
     windows = QUICK if chosen.quick else FULL
     rounds = chosen.rounds or (1 if chosen.quick else ROUNDS)
-    proxies = [name for name in PROXIES if name in (chosen.proxy or PROXIES)]
+    proxies = [name for name, proxy in PROXIES.items() if (name in chosen.proxy if chosen.proxy else proxy.available())]
     scenarios = [scenario for name, scenario in SCENARIOS.items() if name in (chosen.only or SCENARIOS)]
     name, changed = machine.commit()
     versions = {proxy: PROXIES[proxy].version() for proxy in proxies}

@@ -49,6 +49,10 @@ class Proxy:
         """The version as the program says it."""
         raise NotImplementedError
 
+    def available(self) -> bool:
+        """Whether it takes part when nobody asked for it by name."""
+        return True
+
 
 class Nginx(Proxy):
     """`access_log … buffer` writes lines in batches; large buffers and no temporary files suit the 1 MB bodies."""
@@ -251,7 +255,21 @@ proxy = "servers"
         return str(Path(sys.executable).with_name("gapura"))
 
 
-PROXIES: dict[str, Proxy] = {proxy.name: proxy for proxy in (Nginx(), HAProxy(), Caddy(), Gapura())}
+class Compiled(Gapura):
+    """The same source with its byte path compiled (tools/compile); left out where that was not done."""
+
+    name = "compiled"
+    folder = Path(__file__).parent.parent / ".compiled"
+
+    def available(self) -> bool:
+        return (self.folder / "state").exists()
+
+    def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        command, environment = super().command(setting)
+        return command, {**environment, "PYTHONPATH": str(self.folder)}
+
+
+PROXIES: dict[str, Proxy] = {proxy.name: proxy for proxy in (Nginx(), HAProxy(), Caddy(), Gapura(), Compiled())}
 """In the order of the tables."""
 
 

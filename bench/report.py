@@ -37,6 +37,7 @@ class Target:
     limit: float
 
 
+OURS = ("gapura", "compiled")
 TARGETS = (Target("small", "nginx", 0.6), Target("small", "caddy", 2.5), Target("1m", "nginx", 0.9), Target("stack", "", 120))
 
 
@@ -94,22 +95,22 @@ class Report:
 
     def verdicts(self) -> list[str]:
         """One plain sentence for each target that could be judged."""
-        return [sentence for target in TARGETS if (sentence := self._verdict(target))]
+        return [sentence for target in TARGETS for proxy in OURS if (sentence := self._verdict(target, proxy))]
 
-    def _verdict(self, target: Target) -> str:
+    def _verdict(self, target: Target, proxy: str) -> str:
         if target.rival:
-            found = self.throughput_ratio(target.scenario, "gapura", target.rival)
+            found = self.throughput_ratio(target.scenario, proxy, target.rival)
             if found is None:
                 return ""
             value, how = found
             met = value >= target.limit
-            what = f"Gapura ÷ {_NAMES[target.rival]} = {value:.3f} ({how}), target ≥ {target.limit:g}"
+            what = f"{_NAMES[proxy]} ÷ {_NAMES[target.rival]} = {value:.3f} ({how}), target ≥ {target.limit:g}"
         else:
-            memory = self.median(target.scenario, "gapura", "memory_mb")
+            memory = self.median(target.scenario, proxy, "memory_mb")
             if memory is None:
                 return ""
             met = memory <= target.limit
-            what = f"Gapura {memory:.1f} MB, target ≤ {target.limit:g} MB"
+            what = f"{_NAMES[proxy]} {memory:.1f} MB, target ≤ {target.limit:g} MB"
         return f"{'met' if met else 'NOT MET'}: {SCENARIOS[target.scenario].title}: {what}"
 
     def markdown(self) -> str:
@@ -186,7 +187,7 @@ class Report:
         return [name for name in SCENARIOS if name in measured]
 
 
-_NAMES = {"nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy", "gapura": "Gapura"}
+_NAMES = {"nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy", "gapura": "Gapura", "compiled": "Gapura compiled"}
 
 
 def _table(proxies: list[str], rows: Iterable[list[str]]) -> Iterator[str]:

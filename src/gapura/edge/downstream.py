@@ -34,8 +34,11 @@ IDLE, READING, RECEIVING, WORKING, SENDING, LINGERING = range(6)
 """What the connection's deadline is about: next request, head, body, nothing, a slow reader, closing."""
 
 
-class Downstream(asyncio.Protocol):
-    """One client connection. It is the sink of one exchange after another."""
+class Downstream:
+    """One client connection. It is the sink of one exchange after another.
+
+    It has the methods of `asyncio.Protocol` without inheriting from it, so that it can be compiled (tools/compile).
+    """
 
     __slots__ = (
         "worker", "transport", "client", "peer", "scheme", "forwarded", "reader",
@@ -73,7 +76,7 @@ class Downstream(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(HIGH_WATER)
         peer = transport.get_extra_info("peername")
-        self.peer: str = peer[0].removeprefix("::ffff:") if peer else "unix:"
+        self.peer: str = peer[0].removeprefix("::ffff:") if peer else "unknown"  # it has left already (RFC 7239 §6.2)
         self.client = self.peer.encode()
         self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (self.client, self.scheme)
         limits = worker.limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gapura.config.plan import join_address
 from gapura.edge.downstream import Downstream
@@ -45,8 +45,8 @@ class Listener:
         self._server = await self.worker.loop.create_server(self._connection, sock=own, backlog=backlog)
         self._starting = None
 
-    def _connection(self) -> Downstream:
-        return Downstream(self.worker)
+    def _connection(self) -> asyncio.Protocol:
+        return cast(asyncio.Protocol, Downstream(self.worker))
 
     def empty(self) -> None:
         """Serve what is queued, then stop: a closed socket resets the connections in its queue."""

@@ -33,8 +33,8 @@ class User(ResponseSink, Protocol):
     def on_server_ready(self) -> None: ...
 
 
-class ServerConnection(asyncio.Protocol):
-    """One connection to a server; at most one user at a time."""
+class ServerConnection:
+    """One connection to a server; at most one user at a time. An `asyncio.Protocol` in all but name, like `Downstream`."""
 
     __slots__ = (
         "pool",
@@ -155,11 +155,12 @@ class Pool:
 
     async def _connect(self, connection: ServerConnection, host: str, port: int, path: str) -> None:
         loop = self.worker.loop
+        protocol = cast(asyncio.Protocol, connection)
         try:
             if path:
-                await loop.create_unix_connection(lambda: connection, path)
+                await loop.create_unix_connection(lambda: protocol, path)
             else:
-                await loop.create_connection(lambda: connection, host, port)
+                await loop.create_connection(lambda: protocol, host, port)
         except (OSError, ValueError) as error:
             if connection.user is not None:
                 connection.user.on_refused(str(error) or type(error).__name__)
