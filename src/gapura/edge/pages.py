@@ -41,9 +41,9 @@ _TITLES: Final = {
 
 _WORDS: Final = {
     "en": {
-        "retry": "This page tries again by itself in {seconds} s.",
+        "retry": "This page tries again by itself in {time}.",
         "id": "Request",
-        "since": "Since {seconds} s.",
+        "since": "This has been so for {time}.",
         "starting": "The application is starting.",
         "backoff": "The application has ended unexpectedly and is being started again.",
         "crashed": "The application keeps ending right after its start; it needs its operator.",
@@ -63,9 +63,9 @@ _WORDS: Final = {
         "queue": "Too many visitors are waiting already.",
     },
     "id": {
-        "retry": "Halaman ini mencoba lagi sendiri dalam {seconds} detik.",
+        "retry": "Halaman ini mencoba lagi sendiri dalam {time}.",
         "id": "Permintaan",
-        "since": "Sejak {seconds} detik yang lalu.",
+        "since": "Sudah begitu selama {time}.",
         "starting": "Aplikasi sedang dinyalakan.",
         "backoff": "Aplikasi berhenti mendadak dan sedang dinyalakan lagi.",
         "crashed": "Aplikasi selalu berhenti setelah dinyalakan; pengelolanya perlu memeriksa.",
@@ -123,7 +123,14 @@ def language(head: RequestHead | None) -> str:
 
 def sentence(lang: str, key: str, seconds: int = 0) -> str:
     """A sentence of the given kind; unknown kinds give an empty one."""
-    return _WORDS[lang].get(key, "").format(seconds=seconds)
+    return _WORDS[lang].get(key, "").format(time=_duration(lang, seconds))
+
+
+def _duration(lang: str, seconds: int) -> str:
+    second, minute, hour = ("detik", "menit", "jam") if lang == "id" else ("s", "min", "h")
+    if seconds < 120:
+        return f"{seconds} {second}"
+    return f"{seconds // 60} {minute}" if seconds < 7200 else f"{seconds // 3600} {hour}"
 
 
 def render(
