@@ -27,6 +27,8 @@ DISCARD: Final = 64 << 10
 LINGER: Final = 2_000_000_000
 """After an answer that closes the connection while the client still sends: read on for so long (ns), or the answer could be lost to
 a reset."""
+AT_ONCE: Final = 32
+"""Pipelined requests that are answered one after the other before others have their turn."""
 MINIMUM_RATE: Final = 200
 """Bytes/s that a request body must make on average once the body timeout has passed."""
 
@@ -44,7 +46,7 @@ class Downstream:
         "worker", "transport", "client", "peer", "scheme", "forwarded", "reader",
         "exchange", "phase", "deadline", "requests", "now", "since", "outstanding",
         "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
-        "body_paused", "write_paused", "half_closed", "continue_due", "lost",
+        "body_paused", "breathing", "write_paused", "half_closed", "continue_due", "lost",
     )  # fmt: skip
 
     scheme: bytes
@@ -63,6 +65,7 @@ class Downstream:
         self.discarded = 0
         self.advancing = False
         self.body_paused = False
+        self.breathing = False
         self.write_paused = False
         self.half_closed = False
         self.continue_due = False
@@ -107,6 +110,29 @@ class Downstream:
             self._advance()
         if reader.state == DONE and len(reader.buffer) > HIGH_WATER:
             self._pause_reading()  # pipelined requests wait in the kernel, not here
+        elif reader.behind:
+            self._breathe()
+
+    def _breathe(self) -> None:
+        """There is more to do than one connection may do at once: read nothing, and go on after the others."""
+        if not self.breathing and not self.lost and not self.transport.is_closing():
+            self.breathing = True
+            self.transport.pause_reading()
+            self.worker.busy(self._go_on)
+
+    def _go_on(self) -> None:
+        self.breathing = False
+        if self.lost:
+            return
+        if self.reader.behind:
+            self.data_received(b"")
+        elif self.exchange is None and not self.advancing:
+            self._advance()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if not (self.breathing or self.body_paused or self.lost or self.transport.is_closing()):
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """The client has sent all it will. A whole request still gets its answer."""
@@ -286,7 +312,7 @@ class Downstream:
         elif not self.write_paused:
             self.phase = IDLE
             self.deadline = now + self.worker.idle_ns
-        if self.body_paused:
+        if self.body_paused and len(self.reader.buffer) <= HIGH_WATER:
             self.resume_body()
         if not self.advancing:
             if state == DONE and not self.reader.buffer and not self.write_paused:
@@ -302,7 +328,7 @@ class Downstream:
                 self._reset()
             else:
                 self.flush()
-                self.transport.close()
+                self._close()
             self.closing = True
         if exchange is not None:
             exchange.finish(monotonic_ns())
@@ -320,7 +346,7 @@ class Downstream:
     def resume_body(self) -> None:
         if self.body_paused and not self.lost:
             self.body_paused = False
-            self.transport.resume_reading()
+            self._read_on()
             if self.phase == RECEIVING:
                 self.deadline = monotonic_ns() + self.worker.body_ns
 
@@ -349,8 +375,12 @@ class Downstream:
         self.advancing = True
         try:
             reader = self.reader
+            before = self.requests
             while self.exchange is None and reader.state == DONE and not self.closing and not self.write_paused:
                 if reader.buffer:
+                    if self.requests - before >= AT_ONCE:
+                        self._breathe()
+                        break
                     self.now = self.since = monotonic_ns()
                     reader.next_request()
                     if self.exchange is None and reader.state == HEAD:
@@ -369,17 +399,26 @@ class Downstream:
         """Close after an answer. When the client may still be sending, half-close and read on for a moment (RFC 9112 §9.6)."""
         if self.lost or self.closing:
             return
-        self.closing = True
         if self.half_closed or (self.reader.state == DONE and not self.reader.buffer):
-            self.transport.close()
+            self._close()
             return
+        self.closing = True
         self.phase = LINGERING
         self.deadline = monotonic_ns() + LINGER
+        self.outstanding = 0
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.body_paused:
             self.body_paused = False
             self.transport.resume_reading()
+
+    def _close(self) -> None:
+        """Close as soon as all is sent. A client that does not take it is given up like any other."""
+        self.closing = True
+        self.phase = LINGERING
+        self.deadline = monotonic_ns() + self.worker.send_ns
+        self.outstanding = 0
+        self.transport.close()
 
     def _reset(self) -> None:
         sock = self.transport.get_extra_info("socket")
@@ -391,25 +430,22 @@ class Downstream:
         body, lines = pages.render(503, None, "Too many connections are open. Try again in a moment.")
         head = b"\r\n".join([b"HTTP/1.1 503 Service Unavailable", *lines, b"Content-Length: %d" % len(body), b"Connection: close"])
         self.transport.write(head + b"\r\n\r\n" + body)
-        self.closing = True
-        self.transport.close()
+        self._close()
 
     # -- deadlines ------------------------------------------------------------------------------------------------------
 
     def expire(self, now: int) -> None:
         """The deadline has passed (called by the worker's sweep)."""
         phase = self.phase
-        if phase == LINGERING:
-            self.transport.abort()
-        elif phase == SENDING:
+        if phase == SENDING or (phase == LINGERING and self.transport.get_write_buffer_size()):
             self._expire_sending(now)
+        elif phase == LINGERING:
+            self.transport.abort()
         elif phase == IDLE:
-            self.closing = True
-            self.transport.close()
+            self._close()
         elif phase == READING:
             if not self.reader.started:  # an empty line at most: an answer to it would be taken for the next one
-                self.closing = True
-                self.transport.close()
+                self._close()
             else:
                 self._client_error(ClientError(408, "The request head did not arrive in time."))
         elif phase == RECEIVING:
