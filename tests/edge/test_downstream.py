@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from gapura.edge import downstream
+
 from .backend import Request, Wire, saying
 from .client import get
 from .edge import Edge
@@ -339,6 +341,37 @@ async def test_a_client_that_takes_nothing_is_given_up(edge: Edge, size: int, la
     for _ in range(20):  # more than the kernel takes
         client.send(get("/", last))
     await edge.forgotten()
+
+
+@pytest.mark.parametrize("last", ["A: b", "Connection: close"])
+async def test_a_client_that_leaves_a_little_is_given_up_too(edge: Edge, last: str) -> None:
+    """Too little waits for the server's side to be paused, and more than the kernel takes."""
+    await edge.start(RESPOND.replace("hi", "x" * 10_000), timeouts={"send": "100ms", "idle": "100ms"})
+    client = await edge.client(limit=1 << 10)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await edge.until(lambda: edge.worker.connections)
+    (connection,) = edge.worker.connections
+    while not connection.transport.get_write_buffer_size():
+        asked = connection.requests
+        client.send(get())
+        await edge.until(lambda: connection.requests > asked)  # noqa: B023
+    client.send(get("/", last))
+    await edge.forgotten()
+
+
+@pytest.mark.parametrize("behind", [b"", b"more"])
+async def test_the_last_answer_is_not_cut_short_while_it_is_taken(
+    edge: Edge, behind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lingering ends when nothing more comes, but not before all has left."""
+    monkeypatch.setattr(downstream, "LINGER", 50_000_000)
+    await edge.proxy(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\n\r\n" + b"x" * 20_000_000), timeouts={"send": "100ms"})
+    client = await edge.client(limit=1 << 12)
+    client.send(get("/", "Connection: close") + behind)
+    await client.head()
+    for _ in range(100):
+        assert len(await client.reader.readexactly(200_000)) == 200_000
+        await asyncio.sleep(0.005)
 
 
 async def test_pipelined_requests_of_a_client_that_reads_nothing_stay_bounded(edge: Edge) -> None:
