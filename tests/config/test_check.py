@@ -14,7 +14,6 @@ import pytest
 from gapura.config import check as module
 from gapura.config import reach
 from gapura.config.check import bind_error, check, resolve
-from gapura.config.holders import Holder
 from gapura.config.load import load
 from gapura.errors import Problem
 
@@ -63,13 +62,13 @@ def test_a_port_in_use_names_its_holder(configure: Configure, taken_port: int) -
 
 def test_our_own_port_is_no_problem(configure: Configure, taken_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = configure(f'[edge]\nhttp = "127.0.0.1:{taken_port}"\n')
-    monkeypatch.setattr(module, "holder", lambda _port: Holder(7, "python -P -m gapura.edge 5"))
+    monkeypatch.setattr(module, "port_owner", lambda _port: (7, "python -P -m gapura.edge 5"))
     assert len(checked(file)) == 1
     state = tmp_path / ".gapura" / "state.json"
     state.parent.mkdir()
     state.write_text(json.dumps({"listeners": [{"host": "127.0.0.1", "port": taken_port}]}))
     assert checked(file) == []
-    monkeypatch.setattr(module, "holder", lambda _port: Holder(7, "apache2"))
+    monkeypatch.setattr(module, "port_owner", lambda _port: (7, "apache2"))
     assert len(checked(file)) == 1
 
 

@@ -62,7 +62,7 @@ def care(ground: Ground) -> Iterator[Care]:
     yield care
     for instance in care.instances:
         for run in instance.runs:
-            tree.kill_tree(run.pid, run.mark, run.started)
+            tree.kill_trees([(run.pid, run.mark, run.started)])
             if os.path.exists(f"/proc/{run.pid}"):
                 try:
                     os.waitpid(run.pid, 0)

@@ -76,7 +76,7 @@ def run(app: App, output: Output) -> Iterator[Callable[..., Launched]]:
 
     yield start
     for process, mark in launched:
-        assert tree.kill_tree(process.pid, mark, process.started, patience=5.0) == []
+        assert tree.kill_trees([(process.pid, mark, process.started)], patience=5.0) == []
         try:
             os.waitpid(process.pid, 0)
         except ChildProcessError:

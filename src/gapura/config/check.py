@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ..errors import ConfigError, Problem
+from ..listening import port_owner
 from .findings import Findings
-from .holders import Holder, holder
 from .load import examine
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address
 from .positions import Path
@@ -51,6 +51,9 @@ _BUILTIN: Final = frozenset(
         "while",
     )
 )
+
+Owner = tuple[int, str]
+"""Process id and command line of who listens on a port."""
 
 
 def resolve(names: Sequence[str]) -> Mapping[str, list[str]]:
@@ -113,7 +116,7 @@ def _check_listeners(findings: Findings, plan: Plan) -> None:
         if port in told:
             continue
         code = bind_error(host, port)
-        who = holder(port) if code == errno.EADDRINUSE else None
+        who = port_owner(port) if code == errno.EADDRINUSE else None
         if code == 0 or (code == errno.EADDRINUSE and (host, port) in ours and _is_gapura(who)):
             continue
         if host == "::" and code in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -122,15 +125,13 @@ def _check_listeners(findings: Findings, plan: Plan) -> None:
         _tell_listener(findings, listener, code, who)
 
 
-def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Holder | None) -> None:
+def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Owner | None) -> None:
     address, port = join_address(listener["host"], listener["port"]), listener["port"]
     path: Path = ("edge", "http")
     if code == errno.EADDRINUSE:
-        by = f" by {who}" if who else ""
-        hint = (
-            f"stop it (kill {who.pid}), or choose another port in [edge]: http = 8080" if who and who.pid else "choose another port"
-        )
-        findings.error(path, f"port {port} is in use{by}", hint)
+        by = f"pid {who[0]} ({who[1]})" if who else "a process of another user"
+        hint = f"stop it (kill {who[0]}), or choose another port in [edge]: http = 8080" if who else "choose another port"
+        findings.error(path, f"port {port} is in use by {by}", hint)
     elif code == errno.EACCES:
         hint = (
             f"write http = 8080; or a service may use it (sudo gapura startup --install); "
@@ -167,8 +168,8 @@ def _own_listeners(run: str) -> set[tuple[str, int]]:
         return set()
 
 
-def _is_gapura(who: Holder | None) -> bool:
-    return who is None or not who.pid or "gapura" in who.command
+def _is_gapura(who: Owner | None) -> bool:
+    return who is None or "gapura" in who[1]
 
 
 def _check_app(findings: Findings, name: str, app: AppPlan) -> None:

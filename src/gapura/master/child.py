@@ -83,11 +83,8 @@ class Child:
 
     def kill(self) -> None:
         """SIGKILL, if the process is still the one that we know."""
-        if not self.gone and tree.start_time(self.pid) == self.started:
-            try:
-                os.kill(self.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        if not self.gone:
+            tree.kill(self.pid, signal.SIGKILL, self.started)
 
     def hung(self, board: Board, now: int) -> bool:
         """Whether its heartbeat stopped. `now` is CLOCK_MONOTONIC in ns."""

@@ -247,9 +247,7 @@ class Fleet:
 
     def kill(self) -> None:
         """SIGKILL to every tree."""
-        for instance in self.instances:
-            for run in instance.runs:
-                tree.kill_tree(run.pid, run.mark, run.started)
+        tree.kill_trees([(run.pid, run.mark, run.started) for instance in self.instances for run in instance.runs])
 
     def describe(self) -> list[Saved]:
         """What a new master needs to go on: what is there, and what an earlier master left and nobody has looked at yet."""

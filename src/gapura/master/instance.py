@@ -16,11 +16,12 @@ from typing import Any
 from gapura import board as b
 from gapura.board import Board
 from gapura.config.plan import AppPlan
+from gapura.listening import port_owner
 from gapura.master.loop import READ, Loop, Steps, Task, pause, until
 from gapura.master.ports import Ports
 from gapura.master.run import Run
 from gapura.master.slots import Quiet
-from gapura.procs import launch, tree
+from gapura.procs import launch
 from gapura.procs.cause import Cause, explain
 from gapura.procs.lifecycle import BACKOFF, CRASHED, READY, STOPPED, Lifecycle
 from gapura.procs.output import Output
@@ -242,7 +243,7 @@ class Instance:
         self._drain_output()
         tail = self.output.tail() if self.output is not None else []
         self.last_lines = tail[-SHOWN:]
-        owner = tree.port_owner(run.port)
+        owner = port_owner(run.port)
         if late:
             hint = f"It must listen on port {run.port} ($PORT) and answer {run.app['ready_path']}; start_timeout may be longer."
             self.cause = Cause(f"not ready after {run.app['start_timeout']:.0f} s: {run.trouble or 'it does not answer'}", hint)

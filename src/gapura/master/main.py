@@ -34,7 +34,7 @@ from gapura.master.reload import Door
 from gapura.master.slots import Slots
 from gapura.master.sockets import Sockets
 from gapura.master.takeover import Lock, Orphans, State, StateFile, snapshot
-from gapura.procs import tree
+from gapura.procs.prctl import set_subreaper
 
 log = logging.getLogger(__name__)
 MEMORY_INTERVAL = 2.0
@@ -75,7 +75,7 @@ class Master:
 
     def run(self) -> int:
         """Run until told to stop; the exit status."""
-        tree.set_subreaper()
+        set_subreaper()
         signals: dict[signal.Signals, Callable[[], None]] = {
             signal.SIGCHLD: self._reap,
             signal.SIGTERM: lambda: self.end(drain=False),

@@ -8,6 +8,7 @@ import signal
 import time
 
 from gapura.config.plan import AppPlan
+from gapura.listening import listens, port_owner
 from gapura.master.loop import READ, Loop, Steps, pause, until
 from gapura.master.slots import Quiet
 from gapura.procs import tree
@@ -15,10 +16,14 @@ from gapura.procs.probe import Probe
 
 RETRY = 0.05
 """Seconds between two readiness checks."""
+FOREIGN = 0.5
+"""The same while another program answers on the port, because to find out which one costs milliseconds."""
 ANY_ANSWER_AFTER = 3.0
 """So long (s) after the launch an answer of 500 and above counts as ready too: the app runs, whatever it says."""
-LOOK = 0.1
-"""Seconds between two looks at a tree whose first process has ended and that still has others."""
+LOOK = 0.005, 0.3
+"""Seconds from the first to the second look at a tree that is ending; between later ones more, up to the second figure."""
+KILLED = 5.0
+"""Seconds until the end of a killed tree is no longer waited for: something holds it in the kernel."""
 
 
 class Run:
@@ -68,20 +73,22 @@ class Run:
         deadline = self.launched_at + self.app["start_timeout"]
         while not self.ended and time.monotonic() < deadline:
             answer = yield from self._ask(loop)
+            retry = RETRY
             if isinstance(answer, int):
                 late = time.monotonic() - self.launched_at >= ANY_ANSWER_AFTER
                 if answer >= 500 and not late:
                     self.trouble = f"it answers with status {answer}"
-                elif tree.listens(self.members(), self.port):
+                elif listens([self.pid], self.port) or listens(self.members(), self.port):
                     self.trouble = ""
                     return not self.ended
                 else:
-                    owner = tree.port_owner(self.port)
+                    retry = FOREIGN
+                    owner = port_owner(self.port)
                     by = f"pid {owner[0]}, {owner[1]}" if owner else "a program that is not part of this instance"
                     self.trouble = f"port {self.port} is held by {by}"
             elif answer:
                 self.trouble = answer
-            yield from until(lambda: self.ended, RETRY)
+            yield from until(lambda: self.ended, retry)
         return False
 
     def over(self) -> Steps[None]:
@@ -93,17 +100,23 @@ class Run:
         if quiet is not None and not self.ended:
             yield from until(lambda: self.ended or quiet(), drain_timeout, poll=True)
         number = getattr(signal, self.app["stop_signal"], signal.SIGTERM)
-        tree.kill(self.members(), number)
+        tree.signal_tree(self.pid, self.mark, self.started, number)
         deadline = time.monotonic() + stop_timeout
         yield from until(lambda: self.ended, stop_timeout)
+        wait, longest = LOOK
         while time.monotonic() < deadline and self.members():
-            yield from pause(LOOK)
+            yield from pause(wait)
+            wait = min(2 * wait, longest)
         yield from self.destroy()
 
     def destroy(self) -> Steps[None]:
-        """SIGKILL to the whole tree, and wait for its end."""
-        tree.kill_tree(self.pid, self.mark, self.started)
-        yield from until(lambda: self.ended, 5.0)
+        """SIGKILL to the whole tree, again and again while it forks, and wait for its end."""
+        deadline = time.monotonic() + KILLED
+        wait, longest = LOOK
+        while tree.signal_tree(self.pid, self.mark, self.started, signal.SIGKILL) and time.monotonic() < deadline:
+            yield from pause(wait)
+            wait = min(2 * wait, longest)
+        yield from until(lambda: self.ended, deadline - time.monotonic())
 
     def _ask(self, loop: Loop) -> Steps[int | str]:
         """One readiness check."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from gapura.config.plan import ListenPlan, join_address
 from gapura.errors import ConfigError, Problem
-from gapura.procs import tree
+from gapura.listening import port_owner
 
 log = logging.getLogger(__name__)
 Address = tuple[str, int]
@@ -133,7 +133,7 @@ def _bind(address: Address, shared: bool) -> socket.socket:
 def _problem(address: Address, error: OSError, file: str) -> Problem:
     where = join_address(*address)
     if error.errno == errno.EADDRINUSE:
-        holder = tree.port_owner(address[1])
+        holder = port_owner(address[1])
         by = f" by pid {holder[0]}, {holder[1]}" if holder else ""
         return Problem(
             f"port {address[1]} is in use{by}", file=file, hint="Stop that program, or write another port: [edge] http = 8080"

@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import time
 from typing import Any
 
@@ -128,7 +129,7 @@ class Orphans:
         self._gathering = False
         for pid in living - {child.pid for child in self._found}:
             log.warning("process %d of the earlier master does not report: it is killed", pid)
-            tree.kill([pid], 9)
+            tree.kill(pid, signal.SIGKILL, dict(self._named)[pid])
 
     def hand_to(self, children: Children) -> None:
         """From now on the orphans are children, those that report late included."""

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gapura.procs.ports import port_owner
+from gapura.listening import port_owner
 
 
 class Cause(NamedTuple):
@@ -149,7 +149,7 @@ def explain(exit_status: int | None, tail: list[str], port: int, owner: Owner, f
     """The plain cause of an end.
 
     `exit_status` as `os.waitstatus_to_exitcode` gives it (negative: the signal), None = unknown (not our child). `tail`:
-    the last lines it printed; `owner`: who listens on `port` now (`tree.port_owner`), if that is not the instance itself.
+    the last lines it printed; `owner`: who listens on `port` now (`port_owner`), if that is not the instance itself.
     `find` answers the same for another port, when the app says that it wanted that one.
     """
     last = "\n".join(line[:LENGTH] for line in tail[-LINES:])

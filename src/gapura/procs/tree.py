@@ -6,24 +6,8 @@ import os
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
-
-from gapura.procs.ports import listens, port_owner, ports_of
-from gapura.procs.prctl import set_subreaper
-
-__all__ = [
-    "Processes",
-    "kill",
-    "kill_tree",
-    "listens",
-    "members",
-    "memory",
-    "port_owner",
-    "ports_of",
-    "set_subreaper",
-    "start_time",
-]
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _MARK: Final = b"GAPURA_MARK="
@@ -37,6 +21,7 @@ class _Entry(NamedTuple):
     group: int
     session: int
     started: int
+    size: int  # of the address space; 0: a thread of the kernel, or one that is ending
     pages: int
 
 
@@ -75,18 +60,18 @@ class Processes:
         return sorted(found)
 
     def memory(self, pids: Iterable[int]) -> int:
-        """Bytes of memory held by these processes (see the function `memory`)."""
+        """Sum of the resident set sizes in bytes: what `ps` shows. Pages that several of them share count several times."""
         return _PAGE * sum(self._entries[pid].pages for pid in pids if pid in self._entries)
 
     def kill(self, pids: Iterable[int], number: int) -> int:
         """Signal these processes, if they are still the ones that were read; how many were."""
-        return sum(_signal(pid, number, self._entries[pid].started) for pid in pids if pid in self._entries)
+        return sum(kill(pid, number, self._entries[pid].started) for pid in pids if pid in self._entries)
 
     def _carriers(self, mark: str) -> list[int]:
         """Processes whose environment holds exactly this mark."""
         if self._marked is None:
             self._marked = {}
-            for pid in self._entries:
+            for pid in (pid for pid, entry in self._entries.items() if entry.size):
                 for value in _marks(pid):
                     self._marked.setdefault(value, []).append(pid)
         return self._marked.get(os.fsencode(mark), [])
@@ -101,29 +86,24 @@ def members(pid: int, mark: str, started: int = 0) -> list[int]:
     return Processes().members(pid, mark, started)
 
 
-def memory(pids: Iterable[int]) -> int:
-    """Sum of the resident set sizes in bytes: what `ps` shows. Pages that several of them share count several times."""
-    entries = (_entry(pid) for pid in pids)
-    return _PAGE * sum(entry.pages for entry in entries if entry)
+def signal_tree(pid: int, mark: str, started: int, number: int) -> list[int]:
+    """Signal the whole tree once; the processes that were in it."""
+    processes = Processes()
+    found = processes.members(pid, mark, started)
+    processes.kill(found, number)
+    return found
 
 
-def kill(pids: Iterable[int], number: int) -> int:
-    """Signal these processes through pidfds; how many were there. Ask for the pids right before.
+def kill_trees(roots: Sequence[tuple[int, str, int]], patience: float = 0.5) -> list[int]:
+    """SIGKILL to whole trees, again and again while they fork; what is still alive after `patience` seconds.
 
-    `Processes.kill` also makes sure that no other process has taken a pid since.
-    """
-    return sum(_signal(pid, number, 0) for pid in pids)
-
-
-def kill_tree(pid: int, mark: str, started: int = 0, patience: float = 0.5) -> list[int]:
-    """SIGKILL to the whole tree, again and again while it forks; what is still alive after `patience` seconds.
-
-    Returns as soon as all of them are zombies or gone, normally within milliseconds. The caller still reaps its children.
+    `roots`: pid, mark and start time of each (see `members`). Blocks until all are zombies or gone, normally for milliseconds.
+    The caller still reaps its children.
     """
     end = time.monotonic() + patience
     while True:
         processes = Processes()
-        alive = processes.members(pid, mark, started)
+        alive = sorted({member for root in roots for member in processes.members(*root)})
         if not alive or time.monotonic() > end:
             return alive
         processes.kill(alive, signal.SIGKILL)
@@ -136,7 +116,7 @@ def start_time(pid: int) -> int | None:
     return entry.started if entry else None
 
 
-def _signal(pid: int, number: int, started: int) -> bool:
+def kill(pid: int, number: int, started: int = 0) -> bool:
     """Signal one process through a pidfd: once that is open, the pid cannot be given to another. `started` 0: any."""
     if pid <= 1 or pid == os.getpid():
         return False
@@ -158,15 +138,21 @@ def _signal(pid: int, number: int, started: int) -> bool:
 def _entry(pid: int) -> _Entry | None:
     """Read /proc/PID/stat (proc(5)); None when the process is gone."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            data = file.read(4096) or b""
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)  # hundreds are read in a row: open() takes half as long again
     except OSError:
         return None
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
     # The name stands in parentheses and may hold anything, ") S 1" included: the fields begin behind the last one.
     fields = data[data.rfind(b")") + 2 :].split()
     if len(fields) < 22:
         return None
-    return _Entry(fields[0] not in (b"Z", b"X"), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]), int(fields[21]))
+    parent, group, session, started, size, pages = (int(fields[number]) for number in (1, 2, 3, 19, 20, 21))
+    return _Entry(fields[0] not in (b"Z", b"X"), parent, group, session, started, size, pages)
 
 
 def _marks(pid: int) -> list[bytes]:
