@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.wire.body import MAX_EXTENSIONS, MAX_LINE, MAX_TRAILERS, ChunkedDecoder, FramingError, chunk, last_chunk
+from gapura.wire.body import MAX_EXTENSIONS, MAX_LINE, MAX_TRAILERS, MOST_CHUNKS, ChunkedDecoder, FramingError, chunk, last_chunk
 
 from .conversation import bytewise, cut
 
@@ -81,3 +81,24 @@ def test_what_is_encoded_comes_back(parts: list[bytes], places: list[int], behin
 def test_the_end_of_a_body() -> None:
     assert last_chunk() == last_chunk([]) == b"0\r\n\r\n"
     assert last_chunk([b"A: 1", b"B: 2"]) == b"0\r\nA: 1\r\nB: 2\r\n\r\n"
+
+
+def test_chunks_of_one_byte_are_decoded_a_few_at_a_time() -> None:
+    decoder = ChunkedDecoder()
+    payload = decoder.feed(b"1\r\nz\r\n" * (3 * MOST_CHUNKS) + b"0\r\n\r\nbehind")
+    assert len(payload) == MOST_CHUNKS
+    assert decoder.rest
+    turns = 1
+    while not decoder.done:
+        payload += decoder.feed(b"")
+        turns += 1
+    assert payload == b"z" * 3 * MOST_CHUNKS
+    assert (decoder.rest, turns) == (b"behind", 4)
+
+
+def test_what_comes_while_chunks_wait_comes_behind_them() -> None:
+    decoder = ChunkedDecoder()
+    first = decoder.feed(b"1\r\na\r\n" * (MOST_CHUNKS + 1) + b"2\r\n")
+    assert (first, decoder.done) == (b"a" * MOST_CHUNKS, False)
+    assert decoder.feed(b"bb\r\n0\r\n\r\n") == b"abb"
+    assert decoder.done

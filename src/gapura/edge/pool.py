@@ -21,6 +21,9 @@ HIGH_WATER: Final = 64 << 10
 class User(ResponseSink, Protocol):
     """Who uses a connection: gets the response and these."""
 
+    paused: bool
+    """It wants no more for now."""
+
     def on_connected(self, connection: ServerConnection) -> None: ...
     def on_refused(self, reason: str) -> None: ...
     def on_broken(self, error: ServerError, answering: bool) -> None:
@@ -85,6 +88,19 @@ class ServerConnection:
             user.on_broken(error, True)
             return
         user.on_data_done()
+        if self.reader.behind and self.transport is not None and self.user is not None:
+            self.transport.pause_reading()
+            self.pool.worker.busy(self._go_on)
+
+    def _go_on(self) -> None:
+        """Decode more of what has come already, now that others had their turn."""
+        transport = self.transport
+        if self.user is not None and self.reader.behind:
+            self.data_received(b"")
+        user = self.user
+        if transport is None or self.lost or transport.is_closing() or self.reader.behind or (user is not None and user.paused):
+            return
+        transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

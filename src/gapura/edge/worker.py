@@ -103,6 +103,11 @@ class Worker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def busy(self, go_on: Callable[[], None]) -> None:
+        """Call when the others had their turn. Who has much to do is alive: that many do may not look as if the worker hung."""
+        self.board.cells[self._row + P_BEAT] = monotonic_ns()
+        self.loop.call_soon(go_on)
+
     # -- the clock ------------------------------------------------------------------------------------------------------
 
     def beat(self) -> None:

@@ -11,12 +11,15 @@ from typing import Final
 
 from gapura.wire.headers import TOKEN, bad
 
+_WHOLE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]+)?\Z")
 MAX_LINE: Final = 1024
 MAX_EXTENSIONS: Final = 16 << 10
 """Bytes of chunk extensions in one body; more is an attack, not a message."""
 MAX_TRAILERS: Final = 8 << 10
 MAX_SIZE: Final = 1 << 60
+MOST_CHUNKS: Final = 4096
+"""So many chunks are decoded by one `feed`: a peer that sends chunks of one byte may not keep others waiting."""
 
 _SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
 
@@ -26,7 +29,10 @@ class FramingError(ValueError):
 
 
 class ChunkedDecoder:
-    """Decodes one chunked body. `feed` returns the payload; afterwards look at `done` and `rest` (bytes behind the body)."""
+    """Decodes one chunked body. `feed` returns the payload; afterwards look at `done` and `rest` (bytes behind the body).
+
+    `rest` although it is not `done`: there was more than one `feed` does; call it again, with b"", after others had their turn.
+    """
 
     __slots__ = ("done", "rest", "trailers", "_state", "_left", "_line", "_extensions", "_trailer_bytes")
 
@@ -43,9 +49,24 @@ class ChunkedDecoder:
     def feed(self, data: bytes) -> bytes:
         """Take what arrived, give what it holds. Raises FramingError."""
         out: list[bytes] = []
+        if self.rest:
+            data = self.rest + data
+            self.rest = b""
         position, size = 0, len(data)
         while position < size:
             state = self._state
+            if state == _SIZE:
+                if len(out) >= MOST_CHUNKS:
+                    self.rest = data[position:]
+                    break
+                if not self._line and (whole := _WHOLE.match(data, position)):
+                    # the usual case: all of a chunk is here, without extensions
+                    start = whole.end()
+                    end = start + int(whole[1], 16)
+                    if start < end and data[end : end + 2] == b"\r\n":
+                        out.append(data[start:end])
+                        position = end + 2
+                        continue
             if state == _DATA:
                 piece = data[position : position + self._left]
                 out.append(piece)

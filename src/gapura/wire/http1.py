@@ -64,6 +64,11 @@ class RequestReader:
         self._chunks: ChunkedDecoder | None = None
 
     @property
+    def behind(self) -> bool:
+        """True when a part of a body waits here that is decoded by the next `feed`, be it one of b""."""
+        return self.state == BODY and self._chunks is not None and bool(self._chunks.rest)
+
+    @property
     def started(self) -> bool:
         """True when part of a head has arrived."""
         return bool(self.buffer) and self.state == HEAD
@@ -205,6 +210,11 @@ class ResponseReader:
         if self._chunks is not None or self._interim:
             self._chunks = None
             self._interim = 0
+
+    @property
+    def behind(self) -> bool:
+        """True when a part of a body waits here that is decoded by the next `feed`, be it one of b""."""
+        return self.state == BODY and self._chunks is not None and bool(self._chunks.rest)
 
     @property
     def answering(self) -> bool:
