@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gapura import board as b
 from gapura.errors import CommandError
 from gapura.master.fleet import Fleet
 from gapura.master.instance import Ground
@@ -147,3 +148,106 @@ def test_commands_for_what_is_not_there(name: str, index: int | None, words: str
     settle(fleet, tmp_path, app_plan())
     with pytest.raises(CommandError, match=words):
         fleet.stop(name, index, silent)
+
+
+def test_stop_of_one_leaves_the_stop_of_another_alone(fleet: Fleet, tmp_path: Path) -> None:
+    settle(fleet, tmp_path, app_plan(command=" ".join([*APP, "--deaf"]), instances=2, stop_timeout=0.5))
+    ready(fleet)
+    before = pids(fleet)
+    fleet.stop("film", 0, silent)
+    turn_until(fleet.ground.loop, lambda: fleet.apps["film"][0].lifecycle.state == "stopping")
+    stop = fleet.stop("film", 1, silent)
+    turn_until(fleet.ground.loop, lambda: stop.done)
+    assert [item.lifecycle.state for item in fleet.apps["film"]] == ["stopped", "stopped"]
+    assert not any(alive(pid) for pid in before)
+
+
+def test_stop_of_one_ends_what_a_restart_had_begun_with_another(fleet: Fleet, tmp_path: Path) -> None:
+    settle(fleet, tmp_path, app_plan(instances=2))
+    ready(fleet)
+    before = pids(fleet)
+    fleet.plans["film"] = app_plan(command=" ".join([*APP, "--late", "30"]), instances=2)
+    first = fleet.apps["film"][0]
+    fleet.restart("film", None, silent)
+    turn_until(fleet.ground.loop, lambda: first.other is not None)
+    begun = first.other
+    stop = fleet.stop("film", 1, silent)
+    turn_until(fleet.ground.loop, lambda: stop.done)
+    assert begun is not None
+    assert not alive(begun.pid)
+    assert (first.lifecycle.state, first.other, pids(fleet)) == ("ready", None, before[:1])
+
+
+def test_an_instance_comes_back_while_it_leaves(fleet: Fleet, tmp_path: Path) -> None:
+    """It waits for the one that has its slots and pipes, whatever is stopped meanwhile."""
+    deaf = {"command": " ".join([*APP, "--deaf"]), "stop_timeout": 0.5}
+    plans = {count: make_plan(tmp_path, app_plan(instances=count, **deaf)) for count in (1, 2)}
+    slots = Slots(fleet.ground.board, list)
+    for plan in plans.values():
+        slots.give(plan, 1)
+    fleet.settle(plans[2])
+    ready(fleet)
+    before = pids(fleet)
+    fleet.settle(plans[1])
+    fleet.settle(plans[2])
+    stop = fleet.stop("film", 0, silent)
+    turn_until(fleet.ground.loop, lambda: stop.done and fleet.apps["film"][1].lifecycle.state == "ready")
+    assert not any(alive(pid) for pid in before)
+    returned = fleet.apps["film"][1].run
+    assert returned is not None
+    assert fleet.ground.board.cells[fleet.ground.board.slot(returned.slot) + b.STATE] == b.READY
+    assert (Path(fleet.ground.pipes) / "film-1.out").exists()
+    assert len(fleet.instances) == 2
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_a_crashing_app_is_started_at_once_when_its_command_changes(fleet: Fleet, tmp_path: Path, most: int) -> None:
+    settle(fleet, tmp_path, app_plan(command=" ".join([*APP, "--fail"]), instances=2, max_restarts=most))
+    state = "crashed" if most else "backoff"
+    failures = 1 if most else 4  # then the next launch is 0.8 s away
+    turn_until(
+        fleet.ground.loop,
+        lambda: all(i.lifecycle.state == state and i.lifecycle.failures >= failures for i in fleet.instances),
+    )
+    settle(fleet, tmp_path, app_plan(instances=2, max_restarts=most))
+    assert [item.lifecycle.state for item in fleet.instances] == ["ready", "ready"]
+
+
+def test_a_stopped_app_follows_the_plan_when_it_is_started(fleet: Fleet, tmp_path: Path) -> None:
+    settle(fleet, tmp_path, app_plan())
+    ready(fleet)
+    stop = fleet.stop("film", None, silent)
+    turn_until(fleet.ground.loop, lambda: stop.done)
+    settle(fleet, tmp_path, app_plan(env={"COLOUR": "red"}))
+    assert fleet.instances[0].lifecycle.state == "stopped"
+    start = fleet.start("film", None, silent)
+    turn_until(fleet.ground.loop, lambda: start.done)
+    assert fleet.instances[0].run is not None
+    assert fleet.instances[0].run.app["env"] == {"COLOUR": "red"}
+
+
+def test_restart_tries_the_plan_again_that_a_roll_gave_up(fleet: Fleet, tmp_path: Path) -> None:
+    settle(fleet, tmp_path, app_plan(instances=2))
+    ready(fleet)
+    gate = tmp_path / "gate"
+    guarded = f"sh -c 'test -e {gate} && exec {' '.join(APP)}'"
+    settle(fleet, tmp_path, app_plan(instances=2, command=guarded))
+    assert [item.app["command"] for item in fleet.instances] == [" ".join(APP)] * 2
+    gate.touch()
+    task = fleet.restart("film", None, silent)
+    turn_until(fleet.ground.loop, lambda: task.done)
+    assert (task.result, [item.app["command"] for item in fleet.instances]) == ("", [guarded] * 2)
+
+
+@pytest.mark.parametrize(("again", "state"), [(False, "stopped"), (True, "backoff")])
+def test_what_was_being_stopped_is_stopped_for_a_new_master(fleet: Fleet, tmp_path: Path, again: bool, state: str) -> None:
+    settle(fleet, tmp_path, app_plan(command=" ".join([*APP, "--deaf"]), stop_timeout=0.5))
+    ready(fleet)
+    (instance,) = fleet.instances
+    fleet.ground.loop.start("stop", instance.stop(again=again))
+    turn_until(fleet.ground.loop, lambda: instance.lifecycle.state == "stopping")
+    (saved,) = fleet.describe()
+    other = Fleet(fleet.ground, [{**saved, "runs": []}])
+    fresh = other._create(instance.app, 0, instance.slots)
+    assert fresh.lifecycle.state == state
+    fresh.close(remove=False)

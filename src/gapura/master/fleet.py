@@ -14,7 +14,7 @@ from gapura.master.instance import Ground, Instance
 from gapura.master.loop import Steps, Task, until
 from gapura.master.run import Run
 from gapura.procs import tree
-from gapura.procs.lifecycle import READY, STARTING, STOPPED
+from gapura.procs.lifecycle import READY, STARTING, STOPPED, STOPPING
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
@@ -30,6 +30,7 @@ class Fleet:
         self.plans: dict[str, AppPlan] = {}
         self._saved = {(entry.get("app"), entry.get("index")): entry for entry in saved}
         self._operations: dict[str, list[Task]] = {}
+        self._removals: list[Task] = []
         self._leaving: list[Instance] = []
         self._strays: list[Run] = []
 
@@ -55,25 +56,29 @@ class Fleet:
             del group[app["instances"] :]
             if extra:
                 tasks.append(self._remove(name, extra))
-            old = list(group)
+            changed = [instance for instance in group if self._must_roll(instance, app)]
+            for instance in group:
+                if instance.lifecycle.state != READY or instance not in changed:
+                    instance.follow(app)
             for index in range(len(group), app["instances"]):
                 group.append(self._create(app, index, slots[index]))
-            changed = [instance for instance in group if (run := instance.run) and must_roll(run.app, app)]
-            for instance in old:
-                if instance not in changed:
-                    instance.app = app
-                    instance.lifecycle.autorestart, instance.lifecycle.max_restarts = app["autorestart"], app["max_restarts"]
             if changed:
                 tasks.append(self.operate(name, self._roll(changed, app, log.info)))
         self.plans = dict(plan["apps"])
         self._end_strays()
         return tasks
 
+    def _must_roll(self, instance: Instance, app: AppPlan) -> bool:
+        """Whether only another process can do what a plan wants now. (One that is stopped or stopping needs none.)"""
+        before = instance.run.app if instance.run is not None else instance.app
+        return instance.lifecycle.state not in (STOPPED, STOPPING) and must_roll(before, app)
+
     def _create(self, app: AppPlan, index: int, slots: list[int]) -> Instance:
         instance = Instance(self.ground, app, index, slots)
         saved = self._saved.pop((app["name"], index), None)
         if saved is None or not self._resume(instance, saved):
-            instance.start()
+            # One that leaves under the same name still has the slots and the pipes.
+            instance.start(when=lambda: all(leaving.name != instance.name for leaving in self._leaving))
         return instance
 
     def _resume(self, instance: Instance, saved: Saved) -> bool:
@@ -93,7 +98,7 @@ class Fleet:
         port = saved.get("port")
         if not adopted and isinstance(port, int):
             instance.port = port
-        if not adopted and state == STOPPED:
+        if not adopted and state in (STOPPED, STOPPING):
             instance.rest()
             return True
         return adopted
@@ -120,7 +125,9 @@ class Fleet:
                 self._leaving.remove(instance)
             return ""
 
-        return self.operate(name, steps())
+        task = self.operate(name, steps())
+        self._removals = [*(other for other in self._removals if not other.done), task]
+        return task
 
     # -- what people ask for --------------------------------------------------------------------------------------------------
 
@@ -142,6 +149,8 @@ class Fleet:
 
         def steps() -> Steps[str]:
             for instance in chosen:
+                if instance.run is None:
+                    instance.follow(self.plans[name])
                 instance.start()
             patience = max(instance.app["start_timeout"] for instance in chosen) + 5.0
             yield from until(lambda: all(instance.settled for instance in chosen), patience)
@@ -154,12 +163,13 @@ class Fleet:
         return self.operate(name, steps())
 
     def stop(self, name: str, index: int | None, progress: Progress) -> Task:
-        """End them; whatever else is under way for this app is dropped."""
+        """End them; what else is under way for this app is dropped, and what it had begun with the others brought to an end."""
         chosen = self.pick(name, index)
+        others = [instance for instance in self.apps[name] if instance not in chosen]
         self._interrupt(name)
 
         def steps() -> Steps[str]:
-            yield from self._together([instance.stop() for instance in chosen])
+            yield from self._together([*(instance.stop() for instance in chosen), *(instance.mend() for instance in others)])
             for instance in chosen:
                 progress(f"{instance.name} is stopped")
             return ""
@@ -168,7 +178,7 @@ class Fleet:
 
     def restart(self, name: str, index: int | None, progress: Progress) -> Task:
         """Replace the processes one by one: never all copies at once."""
-        return self.operate(name, self._roll(self.pick(name, index), None, progress))
+        return self.operate(name, self._roll(self.pick(name, index), self.plans[name], progress))
 
     def operate(self, name: str, steps: Steps[str]) -> Task:
         """Run an operation on an app after those under way. The task's result: "" or what went wrong."""
@@ -198,8 +208,10 @@ class Fleet:
             log.error("%s", task.result)
 
     def _interrupt(self, name: str) -> None:
-        for task in self._operations.pop(name, []):
-            task.cancel()
+        """Drop what is under way for an app. What leaves the configuration leaves it all the same."""
+        for task in self._operations.get(name, []):
+            if task not in self._removals:
+                task.cancel()
 
     def _together(self, several: list[Steps[None]]) -> Steps[None]:
         tasks = [self.ground.loop.start("stop of an instance", steps) for steps in several]
@@ -239,7 +251,8 @@ class Fleet:
 
     def end(self) -> Steps[None]:
         """End everything, fast: no drain, but every app has its `stop_timeout`."""
-        for name in list(self._operations):
+        self._removals.clear()
+        for name in self._operations:
             self._interrupt(name)
         yield from self._together([instance.stop(drain=False) for instance in self.instances])
         for instance in self.instances:

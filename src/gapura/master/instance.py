@@ -7,6 +7,7 @@ new one is ready.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,7 @@ from gapura.master.run import Run
 from gapura.master.slots import Quiet
 from gapura.procs import launch
 from gapura.procs.cause import Cause, explain
-from gapura.procs.lifecycle import BACKOFF, CRASHED, READY, STOPPED, Lifecycle
+from gapura.procs.lifecycle import BACKOFF, CRASHED, READY, STOPPED, STOPPING, Lifecycle
 from gapura.procs.output import Output
 
 log = logging.getLogger(__name__)
@@ -80,12 +81,12 @@ class Instance:
         failed = self.lifecycle.state == BACKOFF and self.cause is not None
         return failed or self.lifecycle.state in (READY, STOPPED, CRASHED)
 
-    def start(self) -> None:
-        """Launch it, unless it runs."""
+    def start(self, when: Callable[[], bool] = lambda: True) -> None:
+        """Launch it, unless it runs; not before `when` is so."""
         if self.lifecycle.start_asked(time.monotonic()):
             self.cause = None
             self._show(self._slot, b.BACKOFF)
-            self._begin(None)
+            self._begin(None, when)
 
     def rest(self) -> None:
         """It was stopped under an earlier master, and stays so."""
@@ -130,12 +131,26 @@ class Instance:
             self.lifecycle.exited(time.monotonic())
         elif run is not None:
             yield from run.destroy()
-        if self.other is not None:
-            yield from self._discard(self.other)
+        if (other := self.other) is not None:
+            yield from other.destroy()
+            self._dismiss(other)
         self._forget_run()
         self._show(self._slot, b.STATES.index(self.lifecycle.state))
         if self.lifecycle.state == BACKOFF:
             self._begin(None)
+
+    def mend(self) -> Steps[None]:
+        """Bring to its end what an operation that was dropped had begun here: a stop, or a replacement."""
+        if self.lifecycle.state == STOPPING:
+            yield from self.stop(again=self.lifecycle.again)
+        elif (other := self.other) is not None:
+            yield from other.end(self._quiet(other), other.app["drain_timeout"], other.app["stop_timeout"])
+            self._dismiss(other)
+
+    def follow(self, app: AppPlan) -> None:
+        """Take over the words of a new plan: at once where that is possible, else with the next launch."""
+        self.app = app
+        self.lifecycle.autorestart, self.lifecycle.max_restarts = app["autorestart"], app["max_restarts"]
 
     def renew(self, app: AppPlan) -> Steps[bool]:
         """Replace its process by one of `app`. True: the new one is ready. False: it is not; with a chosen port the old one
@@ -165,23 +180,25 @@ class Instance:
             {field: getattr(run, field) for field in ("pid", "started", "mark", "port", "slot", "app", "launched_at")}
             for run in self.runs
         ]
-        state, restarts = self.lifecycle.state, self.lifecycle.restarts
+        state = BACKOFF if self.lifecycle.again else self.lifecycle.state  # for who is not to wait for the end of a stop
+        restarts = self.lifecycle.restarts
         port, name = self.port, self.app["name"]
         return {"app": name, "index": self.index, "state": state, "restarts": restarts, "port": port, "runs": runs}
 
     # -- care -------------------------------------------------------------------------------------------------------------
 
-    def _begin(self, run: Run | None) -> None:
+    def _begin(self, run: Run | None, when: Callable[[], bool] = lambda: True) -> None:
         self._drop_care()
-        self._care = self.ground.loop.start(f"care for {self.name}", self._look_after(run))
+        self._care = self.ground.loop.start(f"care for {self.name}", self._look_after(run, when))
 
     def _drop_care(self) -> None:
         if self._care is not None:
             self._care.cancel()
             self._care = None
 
-    def _look_after(self, run: Run | None) -> Steps[None]:
+    def _look_after(self, run: Run | None, when: Callable[[], bool]) -> Steps[None]:
         """Launch, watch to the end, wait, launch again."""
+        yield from until(when, math.inf)
         while True:
             run = run or self._launch(self._slot, self.app)
             if run is not None:
@@ -258,8 +275,7 @@ class Instance:
 
     def _restart(self, app: AppPlan) -> Steps[bool]:
         """The old process first; `hold` covers the gap."""
-        self.app = app
-        self.lifecycle.autorestart, self.lifecycle.max_restarts = app["autorestart"], app["max_restarts"]
+        self.follow(app)
         yield from self.stop(again=True)
         before = self._endings
         yield from until(lambda: self.lifecycle.state == READY or self._endings > before, app["start_timeout"] + 5.0)
@@ -277,7 +293,7 @@ class Instance:
             late = not run.ended
             yield from run.destroy()
             self._explain(run, late)
-            yield from self._discard(run)
+            self._dismiss(run)
             return False
         self._drop_care()
         if self.lifecycle.state != READY:  # the old one ended meanwhile
@@ -286,21 +302,21 @@ class Instance:
         else:
             self.lifecycle.restarts += 1
         leaving, self.run, self.other = self.run, run, self.run
-        self.app, self.port, self._slot = app, run.port, slot
+        self.follow(app)
+        self.port, self._slot = run.port, slot
         self._ready(run)
         self._begin(run)
         if leaving is not None:
             self._show(leaving.slot, b.STOPPING)
             self.ground.changed()
             yield from leaving.end(self._quiet(leaving), leaving.app["drain_timeout"], leaving.app["stop_timeout"])
-            yield from self._discard(leaving)
+            self._dismiss(leaving)
         else:
             self._show(old.slot, b.FREE)
         return True
 
-    def _discard(self, run: Run) -> Steps[None]:
-        """End the second process for good."""
-        yield from run.destroy()
+    def _dismiss(self, run: Run) -> None:
+        """Forget a second process that has ended."""
         self._show(run.slot, b.FREE)
         self.ground.ports.give_back(run.port)
         if self.other is run:

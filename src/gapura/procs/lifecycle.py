@@ -41,7 +41,8 @@ class Lifecycle:
     """What one instance is doing, and when it is launched next.
 
     Times are seconds of CLOCK_MONOTONIC, given by the caller; 0.0 means never. `failures` counts the consecutive ones,
-    `restarts` the launches after the first. `max_restarts` consecutive failures end in "crashed"; 0 = never give up.
+    `restarts` the launches after the first; `again`: it was asked to start while it was still stopping. `max_restarts`
+    consecutive failures end in "crashed"; 0 = never give up.
     A call that the table does not permit raises RuntimeError: it is a mistake of the caller, never of the user.
     """
 
@@ -54,8 +55,8 @@ class Lifecycle:
         "returns_at",
         "restarts",
         "failures",
+        "again",
         "_launches",
-        "_again",
         "_recent",
     )
 
@@ -69,7 +70,7 @@ class Lifecycle:
         self.restarts = 0
         self.failures = 0
         self._launches = 0
-        self._again = False  # asked to start while it was still stopping
+        self.again = False
         self._recent: deque[float] = deque(maxlen=LOOP_FAILURES)
 
     def start_asked(self, now: float) -> bool:
@@ -79,7 +80,7 @@ class Lifecycle:
         answers 0.0). While it runs, nothing changes.
         """
         if self.state == STOPPING:
-            self._again = True
+            self.again = True
             return False
         if self.state not in (STOPPED, BACKOFF, CRASHED):
             return False
@@ -103,7 +104,7 @@ class Lifecycle:
         """Somebody wants it to end. True: there is a process to end (starting | ready -> stopping, or stopping already);
         False: there was none (backoff | crashed -> stopped).
         """
-        self._again = False
+        self.again = False
         if self.state in (STARTING, READY):
             self._move(STOPPING, now)
         elif self.state in (BACKOFF, CRASHED):
@@ -119,7 +120,7 @@ class Lifecycle:
             raise RuntimeError(f"an instance cannot go from {self.state} to an end: it has no process")
         forgiven = self.ready_at > 0.0 and now - self.ready_at >= STEADY_AFTER
         stopping = self.state == STOPPING
-        if asked or (stopping and self._again):
+        if asked or (stopping and self.again):
             self.failures = 0 if forgiven else self.failures
             return self._wait(now, 0.0)
         if stopping:
@@ -151,7 +152,7 @@ class Lifecycle:
         self.since = now
         self.ready_at = 0.0
         self.returns_at = 0.0
-        self._again = False
+        self.again = False
 
 
 def delay(failures: int) -> float:
