@@ -110,7 +110,7 @@ class Downstream:
             self._advance()
         if reader.state == DONE and len(reader.buffer) > HIGH_WATER:
             self._pause_reading()  # pipelined requests wait in the kernel, not here
-        elif reader.behind:
+        elif reader.state == BODY and reader.behind:
             self._breathe()
 
     def _breathe(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from gapura.balance.server import Server
 from gapura.board import HIT_AT, READY_AT
 from gapura.errors import ServerError
-from gapura.wire.http1 import ResponseReader, ResponseSink
+from gapura.wire.http1 import BODY, ResponseReader, ResponseSink
 
 if TYPE_CHECKING:
     from gapura.edge.worker import Worker
@@ -88,7 +88,8 @@ class ServerConnection:
             user.on_broken(error, True)
             return
         user.on_data_done()
-        if self.reader.behind and self.transport is not None and self.user is not None:
+        reader = self.reader
+        if reader.state == BODY and reader.behind and self.transport is not None and self.user is not None:
             self.transport.pause_reading()
             self.pool.worker.busy(self._go_on)
 
