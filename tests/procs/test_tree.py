@@ -177,6 +177,16 @@ def test_a_tree_that_keeps_forking_is_ended(run: Run, printed: Printed) -> None:
     assert members(process.pid, mark) == []
 
 
+def test_a_program_that_leaves_its_parents_behind_is_found(run: Run, tmp_path: Path) -> None:
+    """Each forks and ends at once, so that what /proc says is old before it is read to its end."""
+    text = "import os, time\nos.fork() and os._exit(0)\nos.setsid()\nos.fork() and os._exit(0)\ntime.sleep(600)"
+    for _ in range(8):
+        process, mark = run(script(tmp_path, text))
+        reap(process)
+        assert kill_trees([(process.pid, mark, process.started)], patience=5.0) == []
+        assert members(process.pid, mark) == []
+
+
 def test_memory_is_that_of_the_whole_tree(run: Run, printed: Printed, tmp_path: Path) -> None:
     """The wrapper is small, the server behind it is not."""
     hungry = script(tmp_path, "import time\nx = bytearray(b'x') * (64 << 20)\nprint('full', flush=True)\ntime.sleep(600)")

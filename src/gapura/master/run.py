@@ -101,6 +101,7 @@ class Run:
             yield from until(lambda: self.ended or quiet(), drain_timeout, poll=True)
         number = getattr(signal, self.app["stop_signal"], signal.SIGTERM)
         tree.signal_tree(self.pid, self.mark, self.started, number)
+        tree.signal_tree(self.pid, self.mark, self.started, signal.SIGCONT)  # who is stopped (SIGSTOP) hears nothing else
         deadline = time.monotonic() + stop_timeout
         yield from until(lambda: self.ended, stop_timeout)
         wait, longest = LOOK
@@ -110,10 +111,17 @@ class Run:
         yield from self.destroy()
 
     def destroy(self) -> Steps[None]:
-        """SIGKILL to the whole tree, again and again while it forks, and wait for its end."""
+        """SIGKILL to the whole tree, again and again while it forks, and wait for its end.
+
+        A process that forked and ended while /proc was read hides its child, so gone is only who was not found twice.
+        """
         deadline = time.monotonic() + KILLED
         wait, longest = LOOK
-        while tree.signal_tree(self.pid, self.mark, self.started, signal.SIGKILL) and time.monotonic() < deadline:
+        empty = 0
+        while time.monotonic() < deadline:
+            empty = 0 if tree.signal_tree(self.pid, self.mark, self.started, signal.SIGKILL) else empty + 1
+            if empty == 2:
+                break
             yield from pause(wait)
             wait = min(2 * wait, longest)
         yield from until(lambda: self.ended, deadline - time.monotonic())

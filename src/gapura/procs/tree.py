@@ -98,13 +98,16 @@ def kill_trees(roots: Sequence[tuple[int, str, int]], patience: float = 0.5) -> 
     """SIGKILL to whole trees, again and again while they fork; what is still alive after `patience` seconds.
 
     `roots`: pid, mark and start time of each (see `members`). Blocks until all are zombies or gone, normally for milliseconds.
-    The caller still reaps its children.
+    The caller still reaps its children. A process that forked and ended while /proc was read hides its child, so gone is only
+    who was not found twice.
     """
     end = time.monotonic() + patience
+    empty = 0
     while True:
         processes = Processes()
         alive = sorted({member for root in roots for member in processes.members(*root)})
-        if not alive or time.monotonic() > end:
+        empty = 0 if alive else empty + 1
+        if empty == 2 or time.monotonic() > end:
             return alive
         processes.kill(alive, signal.SIGKILL)
         time.sleep(0.001)
