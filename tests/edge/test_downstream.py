@@ -468,6 +468,18 @@ async def test_a_half_closed_client_gets_its_answer(edge: Edge) -> None:
     assert await client.end() == b""
 
 
+async def test_pipelined_requests_of_a_half_closed_client_get_their_answers(edge: Edge) -> None:
+    async def answer(request: Request, wire: Wire) -> None:
+        wire.reply(request.target.encode())
+
+    await edge.proxy(answer)
+    client = await edge.client()
+    client.send(get("/one") + get("/two") + get("/three") + b"GET /never HTTP/1.1\r\nHost: a.exa")
+    client.eof()
+    assert [(await client.answer()).body for _ in range(3)] == [b"/one", b"/two", b"/three"]
+    assert await client.end() == b""
+
+
 async def test_a_client_that_half_closes_within_a_body_is_told(edge: Edge) -> None:
     await edge.proxy()
     client = await edge.client()

@@ -143,7 +143,8 @@ class Downstream:
         if self.reader.state == BODY:
             self._client_error(ClientError(400, "The request body ended too early."))
             return True
-        self.keep_alive = False
+        if not self.reader.buffer:
+            self.keep_alive = False
         return not (exchange.started and self.chunked)  # an open-ended answer to somebody who left would never end
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -303,7 +304,7 @@ class Downstream:
         if self.lost:
             return
         state = self.reader.state
-        if not self.keep_alive or self.half_closed or state == BROKEN:
+        if not self.keep_alive or state == BROKEN or (self.half_closed and not self.reader.buffer):
             self._linger()
             return
         if state == BODY:
@@ -388,6 +389,8 @@ class Downstream:
                         self.deadline = self.since + self.worker.head_ns
                 else:
                     reader.next_request()
+            if self.half_closed and self.exchange is None and reader.state == HEAD:
+                self._linger()  # what is left is no whole request, and never will be
             if self.exchange is None and self.body_paused and not self.closing and not self.write_paused:
                 self.resume_body()
         except ClientError as error:
