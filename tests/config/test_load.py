@@ -345,3 +345,21 @@ def test_mutated_files_never_raise_anything_else(configure: Configure, name: str
         assert all(len(problem.text) <= 161 for problem in problems)
         assert all((problem.text + problem.message + problem.hint).isprintable() for problem in problems)
     assert min(outcomes.values()) > 0
+
+
+@pytest.mark.parametrize(
+    ("http", "server"),
+    [
+        ('"127.0.0.1:8080"', "127.0.0.1:8081"),
+        ('"127.0.0.1:8080"', "127.0.0.2:8080"),
+        ("8080", "192.0.2.1:8080"),
+        ("8080", "unix:/s"),
+    ],
+)
+def test_a_server_beside_our_own_listener(configure: Configure, http: str, server: str) -> None:
+    assert load(configure(f'[edge]\nhttp = {http}\n[sites."*"]\nproxy = "{server}"\n'))["sites"]
+
+
+def test_another_host_may_lead_back_to_another_site(configure: Configure) -> None:
+    sites = '[sites."a.example"]\nproxy = "127.0.0.1:8080"\nhost_header = "b.example"\n[sites."b.example"]\nrespond = "b"\n'
+    assert len(load(configure(f"[edge]\nhttp = 8080\n{sites}"))["sites"]) == 2

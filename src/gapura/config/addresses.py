@@ -56,6 +56,12 @@ def is_private(host: str) -> bool:
     return address.is_private or address.is_loopback or address.is_link_local or address in ipaddress.ip_network("100.64.0.0/10")
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a numeric address always leads to this machine itself; "" (a unix socket, a name without address) does not."""
+    address = ipaddress.ip_address(host) if host else None
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
 def is_made_up(name: str) -> bool:
     """Whether a DNS name can only be known at home: without a dot, or below a label reserved for that."""
     return "." not in name or name.rsplit(".", 1)[1] in _MADE_UP

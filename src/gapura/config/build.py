@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from .addresses import is_loopback
 from .build_apps import build_app, check_ports, cpu_count
 from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams, absolute
@@ -39,6 +40,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
         sites.add(key, site)
     upstreams.resolve(resolver)
     _check_slots(findings, upstreams)
+    _check_circles(findings, upstreams, sites, edge["http"])
     upstreams.settle_health(sites.host_of)
     return {
         "format": FORMAT,
@@ -57,6 +59,22 @@ def _check_slots(findings: Findings, upstreams: Upstreams) -> None:
     needed = sum(len(plan["servers"]) * (2 if plan["app"] else 1) for plan in upstreams.plans.values())
     if needed > MAX_SLOTS:
         findings.error((), f"the file has more servers than there is room for: {needed} of {MAX_SLOTS}", "an instance counts twice")
+
+
+def _check_circles(findings: Findings, upstreams: Upstreams, sites: Sites, listeners: list[ListenPlan]) -> None:
+    """A server that is one of our own listeners gets requests from itself, without end; another Host may mean another site."""
+    own = {(listener["host"], listener["port"]) for listener in listeners}
+    used = {route["upstream"] for site in sites.plans for route in site["routes"] if not route["host_header"]}
+    for name, plan in upstreams.plans.items():
+        if plan["app"] or name not in used:
+            continue
+        for server in plan["servers"]:
+            host, port = server["host"], server["port"]
+            every = "::" if ":" in host else "0.0.0.0"
+            if (host, port) in own or (is_loopback(host) and (every, port) in own):
+                message = f"{server['name'] or server['id']} is Gapura itself: requests would go round in circles"
+                hint = "write the port that the application listens on, or give [edge] another http"
+                findings.error(upstreams.paths[name], message, hint)
 
 
 def _names(findings: Findings) -> dict[str, str]:

@@ -35,6 +35,8 @@ class Upstreams:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self.plans: dict[str, UpstreamPlan] = {}
+        self.paths: dict[str, Path] = {}
+        """Where each one is written."""
         self._health: dict[str, Health | None] = {}
         self._names: list[tuple[Path, UpstreamPlan, NamePlan]] = []
 
@@ -121,6 +123,7 @@ class Upstreams:
             "keepalive_timeout": words.keepalive_timeout,
         }
         self.plans[name] = plan
+        self.paths[name] = path
         self._health[name] = words.health
         return plan
 
