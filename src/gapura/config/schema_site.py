@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import BytesOrNone, PositiveSeconds
 from .section import Also, Among, Section, Text, Texts, check_variables, short
+from .variables import names
 from .words import shown, wrong
 
 REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -33,6 +34,10 @@ def _path(value: object) -> object:
     return value
 
 
+_IN_HOST: Final = ("host", "uri", "request_uri")
+"""Variables that may follow "https://": a name that was configured, or what begins with a slash."""
+
+
 def _location(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -42,6 +47,10 @@ def _location(value: object) -> object:
         hint = 'write "https://example.com/" or "/path"'
         raise wrong(f'"{shown(value)}" is neither a URL nor a path', hint)
     check_variables(value)
+    host = value.partition("://")[2].partition("/")[0]
+    for name in names(host):
+        if name not in _IN_HOST:
+            raise wrong(f"${name} would become part of the host name, and the visitor chooses it", f'put a / before it: "/${name}"')
     return value
 
 
