@@ -128,3 +128,18 @@ def test_quiet_wants_two_beats_of_every_worker_and_no_connection(board: Board) -
     assert quiet(), "a dead worker is not waited for"
     board.cells[board.column(board.slot(5), b.CONNS, 0)] = 1
     assert not quiet()
+
+
+def test_a_server_that_comes_back_is_not_freed_before_the_commit(board: Board, tmp_path: Path) -> None:
+    slots = Slots(board, list)
+    plan, other = plan_of(tmp_path, "10.0.0.1:80"), plan_of(tmp_path, "10.0.0.2:80")
+    commit(slots, plan)
+    commit(slots, other)
+    again = plan_of(tmp_path, "10.0.0.1:80")
+    slots.give(again, 1)
+    slots.sweep(set())
+    (slot,) = slots_of(again)["10.0.0.1:80"]
+    assert board.cells[board.slot(slot) + b.ID] != 0
+    slots.settle(other, 1)
+    slots.sweep(set())
+    assert board.cells[board.slot(slot) + b.ID] == 0, "it was not committed"

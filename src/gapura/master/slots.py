@@ -58,9 +58,10 @@ class Slots:
                 self._owned.setdefault(owner, []).append(index)
 
     def give(self, plan: Plan, now: int) -> list[int]:
-        """Write slots into the plan's servers; returns those that were taken for it, to be given back if it is not committed.
+        """Write slots into the plan's servers; returns those that were taken for it.
 
-        `now` is CLOCK_MONOTONIC in ns. Raises `CommandError` when the board is full.
+        If the plan is not committed they are to be given back, and `settle` called with the plan that stays. `now` is
+        CLOCK_MONOTONIC in ns. Raises `CommandError` when the board is full.
         """
         fresh: list[int] = []
         for upstream in plan["upstreams"].values():
@@ -75,6 +76,8 @@ class Slots:
                         raise
                     owned.append(slot)
                     fresh.append(slot)
+                for slot in owned:
+                    self._leaving.pop(slot, None)  # or it could be freed before the commit
                 server["slots"] = owned[: 2 if upstream["app"] else 1]
         return fresh
 
