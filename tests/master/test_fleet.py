@@ -251,3 +251,13 @@ def test_what_was_being_stopped_is_stopped_for_a_new_master(fleet: Fleet, tmp_pa
     fresh = other._create(instance.app, 0, instance.slots)
     assert fresh.lifecycle.state == state
     fresh.close(remove=False)
+
+
+def test_the_end_is_that_of_an_earlier_masters_processes_too(fleet: Fleet, tmp_path: Path) -> None:
+    settle(fleet, tmp_path, app_plan(command=" ".join([*APP, "--deaf"]), stop_timeout=0.3))
+    ready(fleet)
+    (pid,) = pids(fleet)
+    fleet.instances[0].close(remove=False)
+    successor = Fleet(fleet.ground, fleet.describe())
+    finish(fleet.ground.loop, successor.end())
+    assert not alive(pid)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from gapura.errors import CommandError, ConfigError
+from gapura.master import loader
 from gapura.master.loader import load
 from gapura.master.loop import Loop
 
@@ -64,3 +66,12 @@ def test_no_descriptor_is_left_open(loop: Loop) -> None:
     with pytest.raises(CommandError):
         finish(loop, load(loop, "f", printing("x")))
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_config_process_that_takes_too_long_is_ended(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "PATIENCE", 0.3)
+    script = "import os, sys, time; os.symlink(str(os.getpid()), sys.argv[1]); time.sleep(60)"
+    with pytest.raises(CommandError, match="takes longer than"):
+        finish(loop, load(loop, str(tmp_path / "pid"), [sys.executable, "-S", "-c", script]))
+    _, status = os.waitpid(int(os.readlink(tmp_path / "pid")), 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL

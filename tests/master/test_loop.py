@@ -144,3 +144,16 @@ def test_polling_looks_without_events(loop: Loop) -> None:
     loop.run()
     assert task.result is True
     assert time.monotonic() - began < 0.5
+
+
+def test_a_signal_before_the_loop_runs_is_not_lost(loop: Loop) -> None:
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGUSR2)
+    try:
+        loop.on_signal(signal.SIGUSR2, lambda: seen.append(1))
+        os.kill(os.getpid(), signal.SIGUSR2)
+        loop.after(0.0, loop.stop)
+        loop.run()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert seen == [1]

@@ -139,7 +139,8 @@ class Site:
                 except subprocess.TimeoutExpired:
                     master.kill()
                     master.wait()
-        tree.kill(self.left(), signal.SIGKILL)
+        for pid in self.left():
+            tree.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -191,6 +192,33 @@ def test_a_second_term_kills_at_once(site: Site) -> None:
     site.master.terminate()
     assert site.master.wait(10) == 0
     assert site.left() == []
+
+
+def test_down_cuts_a_drain_short_without_killing_apps(site: Site) -> None:
+    site.start("stays")
+    site.ready()
+    draining = ipc.connect(str(site.run))
+    draining.send({"type": "command", "name": "down", "drain": True})
+    site.until(lambda: "requests under way are finished" in site.log())
+    assert site.ask("down", drain=False)["ok"]
+    assert draining.wait(5.0)["ok"]
+    draining.close()
+    assert site.master.wait(10) == 0
+    assert "everything is killed" not in site.log()
+    assert site.left() == []
+
+
+def test_state_of_an_earlier_boot_names_nobody(site: Site) -> None:
+    site.start()
+    first = site.ready()
+    site.master.kill()
+    site.master.wait()
+    file = site.run / "state.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "boot": "an earlier one"}))
+    site.start()
+    assert site.ready()["pid"] != first["pid"]
+    tree.kill(first["pid"], signal.SIGKILL)
+    site.ask("down")
 
 
 def test_hup_reloads_and_a_broken_file_is_told(site: Site) -> None:

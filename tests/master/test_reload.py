@@ -203,3 +203,12 @@ def test_the_master_imports_none_of_its_childrens_code() -> None:
     code = "import sys, gapura.master.main; print([n for n in sys.modules if n.split('.')[0] in ('asyncio', 'pydantic', 'click', 'ssl', 'subprocess', 'uvloop') or n.startswith(('gapura.edge', 'gapura.control', 'gapura.config.load'))])"  # noqa: E501
     with os.popen(f'{sys.executable} -P -c "{code}"') as output:
         assert output.read().strip() == "[]"
+
+
+def test_a_closed_door_drops_what_is_under_way(house: House, tmp_path: Path) -> None:
+    house.plan = make_plan(tmp_path)
+    tasks = [house.door.enter("change", house.door.reload(), lambda task: None) for _ in range(2)]
+    turn_until(house.loop, lambda: bool(house.children.crew))
+    house.door.close()
+    assert [task.cancelled for task in tasks] == [True, True]
+    assert house.door.plan is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import pwd
 import socket
@@ -161,10 +162,10 @@ class Commands:
         return status.document(self._door)
 
     def _do_reload(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
-        said = yield from self._change("reload", self._door.reload())
+        said = yield from self._outcome(self._door.enter("reload", self._door.reload(), _ignore))
         operations = self._door.operations
-        yield from until(lambda: all(task.done for task in operations), 3600.0)
-        failures = [str(task.result or task.error) for task in operations if task.result or task.error]
+        yield from until(lambda: all(task.done for task in operations), math.inf)
+        failures = [str(task.result or task.error or "another command ended it") for task in operations if _failed(task)]
         if failures:
             raise CommandError(
                 "the new configuration serves, but:\n" + "\n".join(failures), "`gapura logs` shows what the app printed."
@@ -175,7 +176,7 @@ class Commands:
         app, number = _text(message, "app"), _number(message, "instances")
         if number is None:
             raise CommandError("how many instances?")
-        yield from self._change("scale", self._door.scale(app, number))
+        yield from self._outcome(self._door.enter("scale", self._door.scale(app, number), _ignore))
         yield from self._finish(self._door.fleet.start(app, None, progress))
         return self._instances(app, None)
 
@@ -223,24 +224,20 @@ class Commands:
 
     # -- parts ------------------------------------------------------------------------------------------------------------------
 
-    def _change(self, name: str, steps: Steps[list[str]]) -> Steps[list[str]]:
-        """A change of the configuration, in its turn."""
-        task = self._door.enter(name, steps, lambda task: None)
-        yield from until(lambda: task.done, 3600.0)
-        if task.error is not None:
-            raise task.error
-        said: list[str] = task.result
-        return said
-
-    def _finish(self, task: Task) -> Steps[None]:
-        """Wait for an operation on an app."""
-        yield from until(lambda: task.done, 3600.0)
+    def _outcome(self, task: Task) -> Steps[Any]:
+        """Wait for a change or an operation; its result."""
+        yield from until(lambda: task.done, math.inf)
         if task.cancelled:
             raise CommandError("another command ended this one", "`gapura status` shows how it stands.")
         if task.error is not None:
             raise task.error
-        if task.result:
-            error, _, hint = str(task.result).partition("\n")
+        return task.result
+
+    def _finish(self, task: Task) -> Steps[None]:
+        """Wait for an operation on an app, whose result is what went wrong."""
+        failure = yield from self._outcome(task)
+        if failure:
+            error, _, hint = str(failure).partition("\n")
             raise CommandError(error, hint or "`gapura logs` shows what it printed.")
 
     def _instances(self, app: str, index: int | None) -> Result:
@@ -271,10 +268,17 @@ class Commands:
         def draining() -> bool:
             return all(cells[offset + board.ADMIN] == board.DRAINING for offset in offsets)
 
-        while draining() and not (yield from until(lambda: quiet() or not draining(), 3600.0)):
-            pass
+        yield from until(lambda: quiet() or not draining(), math.inf)
         if draining():
             self._administer(server, board.DISABLED)
+
+
+def _ignore(task: Task) -> None:
+    """The command that waits for the task tells what became of it."""
+
+
+def _failed(task: Task) -> bool:
+    return bool(task.cancelled or task.error or task.result)
 
 
 def _turn_away(link: Link, message: Message, fds: list[int]) -> None:

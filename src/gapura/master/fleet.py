@@ -33,6 +33,7 @@ class Fleet:
         self._removals: list[Task] = []
         self._leaving: list[Instance] = []
         self._strays: list[Run] = []
+        self._endings: list[tuple[Run, Task]] = []
 
     @property
     def instances(self) -> list[Instance]:
@@ -111,7 +112,8 @@ class Fleet:
         for run in self._strays:
             if not run.adopt(self.ground.loop):
                 run.ended = True
-            self.ground.loop.start(f"end of pid {run.pid}", run.end(None, 0.0, run.app["stop_timeout"]))
+            task = self.ground.loop.start(f"end of pid {run.pid}", run.end(None, 0.0, run.app["stop_timeout"]))
+            self._endings.append((run, task))
         self._strays.clear()
 
     def _remove(self, name: str, gone: list[Instance]) -> Task:
@@ -254,13 +256,17 @@ class Fleet:
         self._removals.clear()
         for name in self._operations:
             self._interrupt(name)
+        self._end_strays()
         yield from self._together([instance.stop(drain=False) for instance in self.instances])
+        yield from until(lambda: all(task.done for _, task in self._endings), math.inf)
         for instance in self.instances:
             instance.close(remove=True)
 
     def kill(self) -> None:
         """SIGKILL to every tree."""
-        tree.kill_trees([(run.pid, run.mark, run.started) for instance in self.instances for run in instance.runs])
+        runs = [run for instance in self.instances for run in instance.runs]
+        runs += [run for run, task in self._endings if not task.done]
+        tree.kill_trees([(run.pid, run.mark, run.started) for run in runs])
 
     def describe(self) -> list[Saved]:
         """What a new master needs to go on: what is there, and what an earlier master left and nobody has looked at yet."""

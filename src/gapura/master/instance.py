@@ -78,8 +78,9 @@ class Instance:
     @property
     def settled(self) -> bool:
         """Whether the last launch has led somewhere: ready, or failed with a cause."""
-        failed = self.lifecycle.state == BACKOFF and self.cause is not None
-        return failed or self.lifecycle.state in (READY, STOPPED, CRASHED)
+        state = self.lifecycle.state
+        failed = state in (STOPPED, CRASHED) or (state == BACKOFF and self.cause is not None)
+        return state == READY or (failed and self.run is None)
 
     def start(self, when: Callable[[], bool] = lambda: True) -> None:
         """Launch it, unless it runs; not before `when` is so."""
@@ -207,7 +208,6 @@ class Instance:
                     self._ready(run)
                 if run.ready:
                     yield from run.over()
-            self._endings += 1
             seconds = self.lifecycle.exited(time.monotonic())
             self._show(self._slot, b.STATES.index(self.lifecycle.state))
             if run is not None:
@@ -215,6 +215,7 @@ class Instance:
                 yield from run.destroy()
                 self._explain(run, late)
                 self._forget_run()
+            self._endings += 1
             if seconds is None:
                 return
             log.info("%s is started again in %.1f s", self.name, seconds)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import Any
 
 from gapura.config.plan import FORMAT, Plan
 from gapura.errors import CommandError, ConfigError, Problem
 from gapura.master.loop import READ, Loop, Steps, until
-from gapura.procs import launch
+from gapura.procs import launch, tree
 
 ARGV = [sys.executable, "-P", "-m", "gapura.config", "load"]
 PATIENCE = 60.0
@@ -42,6 +43,7 @@ def _run(loop: Loop, argv: list[str]) -> Steps[bytes]:
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     data = bytearray()
     ended = False
+    process: launch.Process | None = None
 
     def ready() -> None:
         nonlocal ended
@@ -53,7 +55,7 @@ def _run(loop: Loop, argv: list[str]) -> Steps[bytes]:
 
     try:
         try:
-            launch.spawn(argv, "/", dict(os.environ), "", nothing, write, 0, capable=True)
+            process = launch.spawn(argv, "/", dict(os.environ), "", nothing, write, 0, capable=True)
         except launch.LaunchError as error:
             raise CommandError(f"the configuration cannot be loaded: {error.message}", error.hint) from None
         finally:
@@ -65,5 +67,7 @@ def _run(loop: Loop, argv: list[str]) -> Steps[bytes]:
     finally:
         if not ended:
             loop.forget(read)
+            if process is not None:
+                tree.kill(process.pid, signal.SIGKILL, process.started)
         os.close(read)
     return bytes(data)

@@ -168,19 +168,16 @@ class Loop:
         return task
 
     def on_signal(self, number: signal.Signals, callback: Callable[[], None]) -> None:
-        """Call from the loop, never from the handler."""
+        """Call from the loop, never from the handler; also for a signal that comes before the loop runs."""
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._signals[number] = callback
         signal.signal(number, lambda *_: None)
 
     def run(self) -> None:
         """Run until `stop`."""
         self._running = True
-        before = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        try:
-            while self._running:
-                self.turn(self._timeout())
-        finally:
-            signal.set_wakeup_fd(before)
+        while self._running:
+            self.turn(self._timeout())
 
     def turn(self, timeout: float) -> None:
         """One round: descriptors, timers, tasks."""
@@ -204,6 +201,8 @@ class Loop:
         self._running = False
 
     def close(self) -> None:
+        if self._signals:
+            signal.set_wakeup_fd(-1)
         for fd in (self._wake_read, self._wake_write):
             self.forget(fd)
             os.close(fd)

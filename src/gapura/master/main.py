@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import math
 import os
 import resource
 import signal
@@ -66,9 +67,11 @@ class Master:
         self._commands: Commands | None = None
         self._state: StateFile | None = None
         self._ending = False
+        self._patient = False
         self._handed_over = False
         self._ended = False
         self._dirty = False
+        self._start: Task | None = None
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._open_files = soft
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -86,7 +89,7 @@ class Master:
         }
         for number, callback in signals.items():
             self.loop.on_signal(number, callback)
-        self.loop.start("start", self._begin(), self._begun)
+        self._start = self.loop.start("start", self._begin(), self._begun)
         self.loop.run()
         return self.status
 
@@ -268,28 +271,37 @@ class Master:
     # -- the end ------------------------------------------------------------------------------------------------------------
 
     def end(self, drain: bool) -> None:
-        """End everything; asked a second time without `drain`, at once."""
+        """End everything. Asked again without `drain`, it waits for exchanges no longer, and asked once more for nothing."""
         if self.door is None:
             self._exit(remove=False)
         elif not self._ending:
-            self._ending = True
+            self._ending, self._patient = True, drain
             log.info("stopping%s", ": requests under way are finished" if drain else "")
             self.notifier.stopping()
-            self.loop.start("end", self._finish(self.door, drain), self._finished)
+            self.loop.start("end", self._finish(self.door), self._finished)
+        elif not drain and self._patient:
+            self._patient = False
+            log.info("asked again: requests under way are not waited for")
         elif not drain:
             log.warning("asked again: everything is killed")
             self.door.children.kill()
             self.door.fleet.kill()
 
-    def _finish(self, door: Door, drain: bool) -> Steps[None]:
-        seconds = door.plan["edge"]["timeouts"]["drain"] + 1.0 if door.plan else 0.0
-        if drain:
-            yield from door.children.end(True, seconds)
+    def _finish(self, door: Door) -> Steps[None]:
+        if self._start is not None:
+            self._start.cancel()
+        door.close()
+        if self._patient:
+            seconds = door.plan["edge"]["timeouts"]["drain"] + 1.0 if door.plan else 0.0
+            draining = self.loop.start("drain", door.children.end(True, seconds))
+            yield from until(lambda: draining.done or not self._patient, math.inf)
+            draining.cancel()
+            self._patient = False
         tasks = [
             self.loop.start("end of the children", door.children.end(False, 0.0)),
             self.loop.start("end of the apps", door.fleet.end()),
         ]
-        yield from until(lambda: all(task.done for task in tasks), 3600.0)
+        yield from until(lambda: all(task.done for task in tasks), math.inf)
         door.fleet.kill()
         self._reap()
 

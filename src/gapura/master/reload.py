@@ -81,6 +81,11 @@ class Door:
         self._queue = [*before, task]
         return task
 
+    def close(self) -> None:
+        """Drop the changes under way; nothing more is started."""
+        for task in self._queue:
+            task.cancel()
+
     def reload(self) -> Steps[list[str]]:
         """Load the file again and apply it. Raises `ConfigError`, `CommandError`; the running generation stays then."""
         plan = yield from self.loading()
@@ -135,6 +140,8 @@ class Door:
         except BaseException:
             self.children.abort(generation)
             self.slots.give_back(fresh)
+            if self.plan:
+                self.slots.settle(self.plan, time.monotonic_ns())
             self.sockets.abort()
             raise
         self.sockets.open(edge["backlog"])

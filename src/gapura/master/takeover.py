@@ -73,14 +73,17 @@ class StateFile:
         self._failed = False
 
     def read(self) -> State:
-        """The state that an earlier master left; empty when there is none or it cannot be understood."""
+        """The state that an earlier master left; empty when there is none, it cannot be understood, or the machine was started
+        since: then its process ids and start times name others.
+        """
         try:
             fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
             with open(fd, encoding="utf-8") as stream:
                 state = json.load(stream)
         except (OSError, ValueError):
             return {}
-        return state if isinstance(state, dict) and state.get("format") == 1 else {}
+        known = isinstance(state, dict) and state.get("format") == 1 and state.get("boot") == _boot()
+        return state if known else {}
 
     def write(self, state: State) -> None:
         """Replace the file. A full disk is told once and stops nothing."""
@@ -88,7 +91,7 @@ class StateFile:
         try:
             fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "w", encoding="utf-8") as stream:
-                json.dump({"format": 1, **state}, stream)
+                json.dump({"format": 1, "boot": _boot(), **state}, stream)
             os.replace(fresh, self._path)
             self._failed = False
         except OSError as error:
@@ -190,6 +193,15 @@ class Orphans:
                 log.warning("the board of an earlier version cannot be used: a new one is made")
         os.close(fd)
         return False
+
+
+def _boot() -> str:
+    """What names the time since the machine was started (random(4))."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
 
 
 def _entries(value: Any) -> list[tuple[int, int]]:

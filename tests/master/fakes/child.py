@@ -3,7 +3,7 @@
     python child.py ROLE BEHAVIOUR
 
 BEHAVIOUR: "good", "mute" (never prepares), "refuses" (fails every generation but the first), "hangs" (stops beating once it
-has committed).
+has committed), "stays" (does not end when drained).
 """
 
 from __future__ import annotations
@@ -98,8 +98,9 @@ class Child:
         self.accepting = [sock for _, sock in self.sockets]
 
     def on_drain(self, message: dict[str, Any], fds: list[int]) -> None:
-        self.say(type="drained")
-        self.done = True
+        if self.behaviour != "stays":
+            self.say(type="drained")
+            self.done = True
 
     def on_stop(self, message: dict[str, Any], fds: list[int]) -> None:
         self.done = True
