@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from .harness.client import Download, WebSocket, answers, visit
 from .harness.foreign import Foreign
 from .harness.load import Load
-from .harness.proc import until
+from .harness.proc import alive, until
 from .harness.site import Site, free_port, route, section, settled
 
 
@@ -59,6 +60,33 @@ def test_reloads_under_load(site: Site, foreign: Callable[..., Foreign], reloads
     assert download.whole
     socket.close()
     download.close()
+    site.down()
+
+
+def test_what_is_open_outlives_an_upgrade_and_fewer_workers(site: Site, foreign: Callable[..., Foreign]) -> None:
+    """Also when it lasts longer than `timeouts.drain`, which is for the end of Gapura."""
+    shop = section("upstreams.shop", servers=[{"address": foreign("a").address}])
+    drain = section("edge.timeouts", drain="0.5s")
+    site.configure(shop, drain, workers=2)
+    site.up()
+    before = site.worker_pids()
+    sockets = [WebSocket(site.port) for _ in range(4)]  # both workers hold some
+    download = Download(site.port, 100_000_000)
+    site.up()
+    site.configure(shop, drain, workers=1)
+    site.gapura("reload")
+    replaced = time.monotonic()
+    while time.monotonic() < replaced + 2.0:
+        download.read(100_000)
+        for number, socket in enumerate(sockets):
+            assert socket.ask(f"number {number}") == f"number {number}"
+    download.rest()
+    assert download.whole
+    assert any(map(alive, before))
+    for socket in sockets:
+        socket.close()
+    download.close()
+    until(lambda: not any(map(alive, before)), what="the replaced workers end with their last connection")
     site.down()
 
 

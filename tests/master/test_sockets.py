@@ -132,3 +132,50 @@ def test_an_adopted_socket_is_not_bound_again(sockets: Sockets) -> None:
     sockets.open(16)
     assert len(sockets.share(0)) == 1
     assert connects(port)
+
+
+def accepted(sockets: Sockets, port: int, count: int = 90) -> list[int]:
+    """How many of so many connections each seat's socket gets."""
+    clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+    numbers = []
+    for seat in range(10):
+        for _, sock in sockets.share(seat):
+            numbers.append(0)
+            while True:
+                try:
+                    sock.accept()[0].close()
+                except BlockingIOError:
+                    break
+                numbers[-1] += 1
+    for client in clients:
+        client.close()
+    return numbers
+
+
+def test_a_seat_that_goes_gets_no_new_connections(sockets: Sockets) -> None:
+    port = free_port()
+    sockets.bind([listen("127.0.0.1", port)], 3, "f")
+    sockets.open(128)
+    assert not sockets.narrow(3)
+    assert sockets.narrow(1)
+    assert accepted(sockets, port) == [90, 0, 0]
+    sockets.trim(1)
+    assert not sockets.narrow(1)
+    sockets.bind([listen("127.0.0.1", port)], 3, "f")
+    sockets.open(128)
+    numbers = accepted(sockets, port)
+    assert sum(numbers) == 90
+    assert all(numbers)
+
+
+def test_adopted_sockets_are_not_told_apart(sockets: Sockets) -> None:
+    port = free_port()
+    earlier = Sockets()
+    earlier.bind([listen("127.0.0.1", port)], 2, "f")
+    earlier.open(128)
+    for seat in (1, 0):
+        for address, sock in earlier.share(seat):
+            sockets.adopt(address, os.dup(sock.fileno()))
+    earlier.close(earlier.addresses)
+    assert not sockets.narrow(1)
+    assert all(accepted(sockets, port))

@@ -12,7 +12,7 @@ from gapura.config.plan import Plan
 from gapura.ipc import Message
 from gapura.master.child import ARGV, CONTROL, WORKER, Child, execute
 from gapura.master.link import close_all
-from gapura.master.loop import Loop, Steps, Timer, until
+from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
 from gapura.procs.output import Output
@@ -24,6 +24,8 @@ PATIENCE = 5.0
 SHORT_LIFE = 1.0
 """A child that lived shorter (s) is started again only after a delay."""
 LONGEST_DELAY = 5.0
+HANDSHAKE = 1.0
+"""Seconds that a connection may take from its first packet until it is queued; socket queues are emptied after that."""
 LIVE_ON = 86400.0
 """A worker that another one has replaced serves the downloads and WebSockets that it has for at most so long (s)."""
 
@@ -99,6 +101,8 @@ class Children:
             if child.committed < generation and not child.gone:
                 log.warning("%s %d does not take up generation %d: it is replaced", child.role, child.pid, generation)
                 child.kill()
+        if self.sockets.narrow(self._workers):
+            yield from pause(HANDSHAKE)
         self._release_surplus()
         self.sockets.trim(self._workers)
         self.changed()

@@ -7,10 +7,12 @@ silence.
 
 from __future__ import annotations
 
+import array
 import errno
 import logging
 import os
 import socket
+import struct
 from collections.abc import Iterable
 
 from gapura.config.plan import ListenPlan, join_address
@@ -18,6 +20,7 @@ from gapura.errors import ConfigError, Problem
 from gapura.listening import port_owner
 
 log = logging.getLogger(__name__)
+SO_ATTACH_REUSEPORT_CBPF = 51  # socket(7); Python has no name for it
 Address = tuple[str, int]
 Share = tuple[Address, socket.socket]
 
@@ -32,6 +35,8 @@ class Sockets:
 
     def __init__(self) -> None:
         self._bound: dict[Address, list[socket.socket]] = {}
+        self._narrowed: set[Address] = set()
+        self._adopted: set[Address] = set()
         self._pending: list[tuple[Address, socket.socket]] = []
 
     @property
@@ -41,6 +46,7 @@ class Sockets:
 
     def adopt(self, address: Address, fd: int) -> None:
         """Take over a socket that an orphaned worker handed on."""
+        self._adopted.add(address)
         self._bound.setdefault(address, []).append(socket.socket(fileno=fd))
 
     def bind(self, listens: Iterable[ListenPlan], workers: int, file: str) -> None:
@@ -82,6 +88,9 @@ class Sockets:
                 continue
             self._bound.setdefault(address, []).append(sock)
         self._pending.clear()
+        for address in self._narrowed:
+            _spread(self._bound[address], len(self._bound[address]))
+        self._narrowed.clear()
 
     def abort(self) -> None:
         """Forget what was bound and not opened."""
@@ -93,6 +102,17 @@ class Sockets:
         """The sockets that the worker of this seat serves, each with its address."""
         return [(address, bound[seat]) for address, bound in self._bound.items() if seat < len(bound)]
 
+    def narrow(self, workers: int) -> bool:
+        """Have the kernel give new connections only to the sockets of the first seats; whether others get none from now on.
+
+        A socket that gets none any more can be emptied and closed without resetting those whose handshake is under way. The
+        kernel knows sockets by the order in which they began to listen; that of adopted ones is not known: they stay as they are.
+        """
+        wide = {address for address, bound in self._bound.items() if len(bound) > workers} - self._adopted
+        narrowed = {address for address in wide if _spread(self._bound[address], workers)}
+        self._narrowed |= narrowed
+        return bool(narrowed)
+
     def trim(self, workers: int) -> None:
         """Close the master's side of sockets that no seat has any more: their workers accept what is queued and close them."""
         for bound in self._bound.values():
@@ -103,6 +123,8 @@ class Sockets:
     def close(self, addresses: Iterable[Address]) -> None:
         """Close the master's side; a worker that still holds a socket accepts what is queued in it."""
         for address in addresses:
+            self._narrowed.discard(address)
+            self._adopted.discard(address)
             for sock in self._bound.pop(address, []):
                 sock.close()
 
@@ -128,6 +150,23 @@ def _bind(address: Address, shared: bool) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _spread(bound: list[socket.socket], count: int) -> bool:
+    """Attach a program to a group of SO_REUSEPORT sockets that chooses one of the first `count` at random (classic BPF, see
+    Documentation/networking/filter.rst of Linux). False: this kernel or sandbox has no such thing.
+    """
+    steps = (
+        (0x20, 0xFFFFF000 + 56),  # A = a random number (SKF_AD_OFF + SKF_AD_RANDOM)
+        (0x94, count),  # A %= count
+        (0x16, 0),  # return A
+    )
+    program = array.array("B", b"".join(struct.pack("=HBBI", code, 0, 0, value) for code, value in steps))
+    try:
+        bound[0].setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, struct.pack("@HP", len(steps), program.buffer_info()[0]))
+    except OSError:
+        return False
+    return True
 
 
 def _problem(address: Address, error: OSError, file: str) -> Problem:
