@@ -12,6 +12,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gapura.edge import pages
+from gapura.edge.date import date_line
 from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, Route, Site
 from gapura.errors import ClientError
 from gapura.wire.request import RequestHead
@@ -218,7 +219,7 @@ class Exchange:
     def block(self, status: int, lines: list[bytes]) -> bytes:
         """The head of an answer of our own."""
         reason = pages.REASONS.get(status, "Status").encode()
-        return b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), *lines, b"X-Request-Id: " + self.request_id])
+        return b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), date_line(), *lines, b"X-Request-Id: " + self.request_id])
 
     def refuse(self, status: int, reason: str, retry: bool = False, lines: list[bytes] | None = None) -> int:
         """An error page; ends the exchange. After the answer began it can only be broken off."""
