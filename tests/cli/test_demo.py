@@ -108,3 +108,23 @@ def test_the_port_is_set_and_the_rest_stays(tmp_path: Path, text: str) -> None:
     before.setdefault("edge", {}).pop("http", None)
     assert after == before
     assert [path.name for path in tmp_path.iterdir()] == ["gapura.toml"]
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "said"),
+    [
+        (".venv/bin/gapura", False, "cd gapura-demo && ../.venv/bin/gapura status"),
+        (".venv/bin/gapura", True, "cd gapura-demo && gapura status"),
+        ("/nowhere/at all/bin/gapura", False, "cd gapura-demo && '/nowhere/at all/bin/gapura' status"),
+        ("/lib/gapura/cli/__main__.py", False, "cd gapura-demo && gapura status"),
+    ],
+)
+def test_what_to_type_next_can_be_typed(
+    launched: list[Any], tmp_path: Path, gapura: Any, monkeypatch: pytest.MonkeyPatch, called: str, on_path: bool, said: str
+) -> None:
+    folder = tmp_path / ".venv" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "gapura").touch(mode=0o755)
+    monkeypatch.setattr("sys.argv", [called])
+    monkeypatch.setenv("PATH", str(folder) if on_path else str(tmp_path))
+    assert said in gapura("demo").out

@@ -53,9 +53,9 @@ def test_ps_shows_every_process_and_why_one_does_not_run(master: FakeMaster, gap
 
 
 def test_a_crash_loop_is_called_one(master: FakeMaster, gapura: Any) -> None:
-    words = {"state": "backoff", "looping": True, "returns_seconds": 12.8, "cause": "ended with status 1"}
+    words = {"state": "backoff", "looping": True, "returns_seconds": 12.8, "cause": "crash loop, 3 failures in a row: x"}
     master.says["status"] = [master.ok(**(document() | {"apps": [{"name": "shop", "instances": [instance(0, **words)]}]}))]
-    assert "shop:0 backoff, in a crash loop: ended with status 1; started again in 12 s" in gapura("ps").out
+    assert "shop:0 backoff: crash loop, 3 failures in a row: x; started again in 12 s" in gapura("ps").out
 
 
 def test_ps_as_json_holds_the_cause(master: FakeMaster, gapura: Any) -> None:

@@ -240,3 +240,7 @@ def test_whether_an_ipv6_address_can_be_bound() -> None:
 
 def test_an_address_of_another_machine() -> None:
     assert bind_error("192.0.2.1", 8080) == errno.EADDRNOTAVAIL
+
+
+def test_an_empty_file_is_not_what_was_meant(configure: Configure) -> None:
+    assert [problem.message for problem in checked(configure("# only a comment\n")) if problem.warning] == ["the file is empty"]

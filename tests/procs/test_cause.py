@@ -119,6 +119,12 @@ def test_a_taken_port_that_is_not_named_is_the_one_it_was_told(line: str) -> Non
     assert explain(1, [line], 3000, (7, "x")).text == "port 3000 is held by pid 7, x"
 
 
+def test_a_taken_port_that_is_not_named_and_has_no_holder_may_be_another() -> None:
+    cause = explain(1, ["OSError: [Errno 98] Address already in use"], 3458, None)
+    assert cause.text == "the port that it listens on is taken (EADDRINUSE)"
+    assert "$PORT, which is 3458" in cause.hint
+
+
 def test_a_dev_server_that_gives_way_with_status_0() -> None:
     cause = explain(0, ["Something is already running on port 3000."], 3000, (7, "node other.js"))
     assert cause.text.startswith("port 3000 is held by pid 7")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def demo(folder: str, detach: bool, port: int | None, temp: bool) -> None:
     if fresh or port is not None:
         listen_on(path / NAME, port or PORT)
     click.echo(f"The example is in {short(str(path))}: {NAME} is all there is to configure.")
-    click.echo(f"Try: cd {short(str(path))} && gapura status, ps, restart {EXAMPLE}, down")
+    click.echo(f"Try: cd {short(str(path))} && {program(path)} status   (or ps, restart {EXAMPLE}, down)")
     run.launch(place_of(str(path / NAME)), detach)
 
 
@@ -49,6 +51,15 @@ def example() -> Path:
     raise CommandError(
         "the example is missing from this installation", "install Gapura again: pip install --force-reinstall gapura"
     )
+
+
+def program(folder: Path) -> str:
+    """What a person types in `folder` for the program that runs now: its name alone where the shell finds it by that."""
+    called = os.path.abspath(sys.argv[0])
+    found = shutil.which("gapura")
+    if os.path.basename(called) != "gapura" or (found is not None and os.path.samefile(found, called)):
+        return "gapura"
+    return shlex.quote(called if os.path.isabs(short(called)) else os.path.relpath(called, folder))
 
 
 def prepare(folder: Path) -> bool:

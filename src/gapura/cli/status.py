@@ -148,10 +148,9 @@ def worth_telling(instance: Document) -> bool:
 def _cause(app: Document, instance: Document) -> None:
     """Why an instance does not run, what to do, and the last it said."""
     click.echo()
-    loop = ", in a crash loop" if instance.get("looping") else ""
     again = instance.get("returns_seconds")
     then = f"; started again in {render.duration(again)}" if again is not None and again >= 1 else ""
-    click.echo(f"{app['name']}:{instance['index']} {instance['state']}{loop}: {instance['cause']}{then}")
+    click.echo(f"{app['name']}:{instance['index']} {instance['state']}: {instance['cause']}{then}")
     if instance.get("hint"):
         click.echo(f"  {instance['hint']}")
     for line in (instance.get("tail") or [])[-5:]:

@@ -71,7 +71,8 @@ def port_number(text: str) -> int:
     """A port from 1 to 65535. Raises AddressError."""
     number = int(text) if _PORT.fullmatch(text) else 0
     if not 1 <= number <= 65535:
-        raise AddressError(f'"{shown(text)}" is not a port', "a port is a number from 1 to 65535")
+        more = 'weight and the like stand beside: { address = "HOST:PORT", weight = 2 }'
+        raise AddressError(f'"{shown(text)}" is not a port', more if "=" in text else "a port is a number from 1 to 65535")
     return number
 
 

@@ -83,6 +83,8 @@ def check(plan: Plan, file: str) -> list[Problem]:
     except ConfigError as error:
         return error.problems
     findings = Findings(Sources(file))
+    if not findings.sources.data:
+        findings.warn((), "the file is empty", 'write [sites."HOST"] with proxy or files; `gapura demo` makes an example')
     _check_listeners(findings, plan)
     if os.geteuid() == 0:
         findings.problems += untrusted(findings.sources, plan)

@@ -74,6 +74,7 @@ FOREIGN: Final = {
     "max_memory_restart": "use max_memory",
     "kill_timeout": "use stop_timeout",
     "watch": "not part of Gapura",
+    "weight": 'it belongs to a server of an upstream: { address = "10.0.0.1:3000", weight = 2 }; instances share alike',
     "exact": 'use path, and kind = "exact"',
     "to": 'use redirect = { to = "…", status = 301 }',
     "status": "use redirect = { … } or respond = { … }",

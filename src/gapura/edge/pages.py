@@ -42,6 +42,7 @@ _TITLES: Final = {
 _WORDS: Final = {
     "en": {
         "retry": "This page tries again by itself in {time}.",
+        "again": "Try again in {time}.",
         "id": "Request",
         "since": "This has been so for {time}.",
         "starting": "The application is starting.",
@@ -64,6 +65,7 @@ _WORDS: Final = {
     },
     "id": {
         "retry": "Halaman ini mencoba lagi sendiri dalam {time}.",
+        "again": "Coba lagi dalam {time}.",
         "id": "Permintaan",
         "since": "Sudah begitu selama {time}.",
         "starting": "Aplikasi sedang dinyalakan.",
@@ -139,12 +141,13 @@ def render(
     """(body, header lines) of an error page. `reason` says more; where it can, it is in the reader's language already."""
     lang = language(head)
     title = _TITLES[lang].get(status) or _TITLES["en"].get(status) or REASONS.get(status, "Error")
-    wait = sentence(lang, "retry", RETRY_AFTER) if retry else ""
     lines = [b"Cache-Control: no-store", b"Vary: Accept, Accept-Language"]
     if retry:
         lines.append(b"Retry-After: %d" % RETRY_AFTER)
     accept = (find(head.lines, b"accept") if head else None) or b""
-    if b"text/html" not in accept:
+    page = b"text/html" in accept
+    wait = sentence(lang, "retry" if page else "again", RETRY_AFTER) if retry else ""
+    if not page:
         text = " ".join(part for part in (f"{status} {title}.", reason, wait, f"({request_id})" if request_id else "") if part)
         return text.encode() + b"\n", [b"Content-Type: text/plain; charset=utf-8", *lines]
     refresh = f'<meta http-equiv="refresh" content="{RETRY_AFTER}">' if retry else ""

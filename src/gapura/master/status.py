@@ -68,8 +68,10 @@ def instance(item: Instance, processes: tree.Processes | None = None) -> Documen
     run, lifecycle, now = item.run, item.lifecycle, time.monotonic()
     members = processes.members(run.pid, run.mark, run.started) if run and processes else []
     cause = item.cause.text if item.cause else ""
-    if not cause and run is not None and not run.ready:
-        cause = run.trouble
+    hint = item.cause.hint if item.cause else ""
+    if not cause and run is not None and not run.ready and run.trouble:
+        cause = f"it runs, but does not answer on port {run.port}: {run.trouble}"
+        hint = f"an app has to listen on $PORT, which is {run.port}; where its own port is fixed, write it as port = …"
     if cause and lifecycle.looping(now):
         cause = f"crash loop, {lifecycle.failures} failures in a row: {cause}"
     return {
@@ -84,7 +86,7 @@ def instance(item: Instance, processes: tree.Processes | None = None) -> Documen
         "returns_seconds": max(0.0, lifecycle.returns_at - now) if lifecycle.state == BACKOFF else None,
         "looping": lifecycle.looping(now),
         "cause": cause,
-        "hint": item.cause.hint if item.cause else "",
+        "hint": hint,
         "tail": item.last_lines,
         "log": os.path.join(item.ground.logs, f"{item.app['name']}-{item.index}.log"),
     }
@@ -137,7 +139,10 @@ def greeting(plan: Plan, listening: list[tuple[str, int]]) -> list[str]:
         lines += [f"http://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
     if not lines:
         lines.append(f"listening on {', '.join(join_address(*listener) for listener in listening)}")
-    return [*lines, f"logs: {plan['paths']['logs']}  ·  what goes on: gapura status  ·  stop: gapura down (or Ctrl-C)"]
+    return [
+        *lines,
+        f"logs: {plan['paths']['logs']}  ·  what goes on: gapura status  ·  stop: gapura down (or Ctrl-C where it runs)",
+    ]
 
 
 def _behind(plan: Plan, route: Document) -> str:

@@ -158,7 +158,7 @@ def explain(exit_status: int | None, tail: list[str], port: int, owner: Owner, f
         wanted = _wanted_port(taken.group(), port)
         holder = owner if wanted == port else find(wanted)
         if exit_status != 0 or holder:
-            return _port_taken(wanted, holder, port)
+            return _port_taken(wanted, holder, port, named=_NAMED_PORT.search(taken.group()) is not None)
     for rule in RULES:
         if exit_status in rule.statuses or (exit_status != 0 and not rule.statuses):
             match = rule.pattern.search(last)
@@ -179,12 +179,14 @@ def _wanted_port(line: str, port: int) -> int:
     return port if port in numbers or not numbers or not 0 < numbers[-1] < 65536 else numbers[-1]
 
 
-def _port_taken(wanted: int, owner: Owner, port: int) -> Cause:
+def _port_taken(wanted: int, owner: Owner, port: int, named: bool) -> Cause:
     text = f"port {wanted} is held by pid {owner[0]}, {owner[1]}" if owner else f"port {wanted} is taken (EADDRINUSE)"
     if wanted != port:
         return Cause(text, f"let the app listen on $PORT, which is {port}: with a port written in its code only one copy can run")
     if owner:
         return Cause(text, f"end it (kill {owner[0]}) or choose another port")
+    if not named:
+        text = "the port that it listens on is taken (EADDRINUSE)"
     return Cause(text, f"if the app does not listen on $PORT, which is {port}, let it: a port written in its code serves one copy")
 
 
