@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -407,3 +408,25 @@ def test_the_command_line() -> None:
     options = parse(["f.toml", "--quiet", "--ready-fd", "7"])
     assert options is not None
     assert (options.file, options.quiet, options.ready_fd) == ("f.toml", True, 7)
+
+
+def test_a_deleted_state_folder_is_made_anew(site: Site) -> None:
+    site.start()
+    pid = site.ready()["pid"]
+
+    def reachable() -> bool:
+        try:
+            return bool(site.ask("ping")["ok"])
+        except OSError:
+            return False
+
+    shutil.rmtree(site.run)
+    site.until(lambda: reachable() and (site.run / "state.json").exists())
+    assert site.ready()["pid"] == pid
+    assert "was gone: it is made anew" in site.log()
+    (site.run / "control.sock").unlink()
+    site.until(reachable)
+    site.master.kill()
+    site.master.wait()
+    assert site.start()["ok"]
+    assert site.ready()["pid"] == pid

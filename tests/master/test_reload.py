@@ -90,6 +90,15 @@ def test_a_broken_file_changes_nothing(house: House, tmp_path: Path) -> None:
     assert (house.door.generation, house.door.board.cells[b.H_GENERATION]) == (1, 1)
 
 
+def test_a_file_that_says_nothing_any_more_changes_nothing(house: House, tmp_path: Path) -> None:
+    """An editor that truncates and then writes, or a full disk."""
+    house.reload(make_plan(tmp_path, app_plan()))
+    with pytest.raises(CommandError, match="has neither sites nor apps any more"):
+        house.reload(make_plan(tmp_path))
+    assert house.door.generation == 1
+    assert list(house.fleet.apps) == ["film"]
+
+
 def test_a_taken_port_changes_nothing(house: House, tmp_path: Path) -> None:
     import socket
 

@@ -37,6 +37,7 @@ class Server:
 
     def __init__(self, loop: Loop, run: str) -> None:
         self._loop = loop
+        self._run = run
         self._path = os.path.join(run, "control.sock")
         self._links: set[Link] = set()
         self._edge = os.geteuid()
@@ -44,16 +45,33 @@ class Server:
         self.commands: Commands | None = None
         self.replaced = os.path.lexists(self._path)
         """An earlier master did not end in peace: its socket was still there."""
-        if self.replaced:
+        self._listen()
+
+    def _listen(self) -> None:
+        if os.path.lexists(self._path):
             os.unlink(self._path)
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         before = os.umask(0o177)
         try:
-            self._sock.bind(socket_path(run))
+            self._sock.bind(socket_path(self._run))
         finally:
             os.umask(before)
+        self._inode = os.lstat(self._path).st_ino
         self._sock.listen(128)
-        loop.watch(self._sock.fileno(), READ, self._accept)
+        self._loop.watch(self._sock.fileno(), READ, self._accept)
+
+    def reachable(self) -> bool:
+        """Whether the socket file is still the one that we made."""
+        try:
+            return os.lstat(self._path).st_ino == self._inode
+        except OSError:
+            return False
+
+    def renew(self) -> None:
+        """Listen on a socket file made anew. Raises OSError."""
+        self._loop.forget(self._sock.fileno())
+        self._sock.close()
+        self._listen()
 
     def admit(self, user: str) -> None:
         """Let the edge's user connect. Raises OSError, KeyError."""

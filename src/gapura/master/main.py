@@ -38,6 +38,8 @@ from gapura.master.takeover import Lock, Orphans, State, StateFile, snapshot
 from gapura.procs.prctl import set_subreaper
 
 log = logging.getLogger(__name__)
+FOLDER_INTERVAL = 1.0
+"""Seconds between two looks whether the state folder is still there."""
 MEMORY_INTERVAL = 2.0
 """Seconds between two looks at `max_memory`."""
 
@@ -65,7 +67,9 @@ class Master:
         self.door: Door | None = None
         self._server: Server | None = None
         self._commands: Commands | None = None
+        self._lock: Lock | None = None
         self._state: StateFile | None = None
+        self._folder_trouble = ""
         self._ending = False
         self._patient = False
         self._handed_over = False
@@ -100,7 +104,7 @@ class Master:
         plan = yield from self._load()
         try:
             pipes = folders.pipes(plan["paths"])
-            lock = Lock(self.run_folder)
+            self._lock = lock = Lock(self.run_folder)
         except OSError as error:
             raise self._unusable(error) from None
         taken = yield from lock.take(self.run_folder)
@@ -157,6 +161,7 @@ class Master:
         door.changed = self._changed
         door.remember(state.get("generation"), state.get("scale"))
         self.loop.every(MEMORY_INTERVAL, fleet.watch_memory)
+        self.loop.every(FOLDER_INTERVAL, self._keep_folder)
         return door
 
     def _begun(self, task: Task) -> None:
@@ -218,6 +223,32 @@ class Master:
         door.board.cells[Board.process(b.MASTER_ROW) + b.P_BEAT] = time.monotonic_ns()
         door.children.watchdog()
         door.slots.sweep(door.fleet.busy_slots())
+
+    def _keep_folder(self) -> None:
+        """Make the state folder anew after somebody has deleted it: without it no command and no later master finds us."""
+        server, door, lock = self._server, self.door, self._lock
+        if server is None or door is None or door.plan is None or lock is None or server.reachable():
+            return
+        if self._ending or self._handed_over:
+            return
+        if not os.path.isdir(os.path.dirname(self.run_folder)):
+            return  # the whole project was moved or deleted
+        try:
+            folders.make(door.plan["paths"])
+            folders.pipes(door.plan["paths"])
+            if not lock.renew(self.run_folder):
+                raise CommandError("another Gapura has it now")
+            server.renew()
+            server.admit(door.plan["edge"]["user"])
+        except (OSError, KeyError, CommandError) as error:
+            if str(error) != self._folder_trouble:
+                log.error("the state folder %s is gone and cannot be made anew: %s", self.run_folder, error)
+            self._folder_trouble = str(error)
+            return
+        self._folder_trouble = ""
+        log.warning("the state folder %s was gone: it is made anew", self.run_folder)
+        self._reopen()
+        self._changed()
 
     def _reap(self) -> None:
         """Every `waitpid` of the master: also for processes that only lost their parent (subreaper, PID 1)."""

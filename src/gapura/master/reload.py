@@ -89,6 +89,9 @@ class Door:
     def reload(self) -> Steps[list[str]]:
         """Load the file again and apply it. Raises `ConfigError`, `CommandError`; the running generation stays then."""
         plan = yield from self.loading()
+        if self.plan and (self.plan["sites"] or self.plan["apps"]) and not (plan["sites"] or plan["apps"]):
+            # an editor or a full disk in the middle of writing: taken at its word it would end every app and close every port
+            raise CommandError(f"{plan['file']} has neither sites nor apps any more", "`gapura down` ends everything.")
         after = plan["edge"]["user"]
         before = self.plan["edge"]["user"] if self.plan else after
         said = yield from self.apply(self.scale_again({**plan, "edge": {**plan["edge"], "user": before}}))

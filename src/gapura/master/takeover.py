@@ -17,7 +17,7 @@ from gapura.ipc import Message
 from gapura.master.child import CONTROL, WORKER, Child
 from gapura.master.children import Children
 from gapura.master.link import Link, close_all
-from gapura.master.loop import Loop, Steps, until
+from gapura.master.loop import Loop, Steps, pause, until
 from gapura.master.sockets import Sockets
 from gapura.procs import tree
 
@@ -29,6 +29,8 @@ GATHER = 2.0
 """Seconds that living orphans have to report; those that do not are replaced all the same."""
 UNNAMED = 0.5
 """Seconds that orphans have to report of whom nothing is known; they try every 0.2 s."""
+OTHERS = 0.4
+"""Seconds that the others of these have after the first."""
 State = dict[str, Any]
 
 
@@ -44,6 +46,17 @@ class Lock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+        return True
+
+    def renew(self, run: str) -> bool:
+        """Hold the lock of a folder that may have been made anew; False: another master does. Raises OSError."""
+        fresh = Lock(run)
+        if not os.path.samestat(os.fstat(fresh._fd), os.fstat(self._fd)):
+            if not fresh.try_once():
+                os.close(fresh._fd)
+                return False
+            self._fd, fresh._fd = fresh._fd, self._fd
+        os.close(fresh._fd)
         return True
 
     def take(self, run: str) -> Steps[bool]:
@@ -127,8 +140,8 @@ class Orphans:
         living = {pid for pid, started in self._named if tree.start_time(pid) == started}
         if living:
             yield from until(lambda: living <= {child.pid for child in self._found}, GATHER)
-        elif unclean:
-            yield from until(lambda: bool(self._found), UNNAMED)
+        elif unclean and (yield from until(lambda: bool(self._found), UNNAMED)):
+            yield from pause(OTHERS)  # where there is one there are others, and one of them has the listening sockets
         self._gathering = False
         for pid in living - {child.pid for child in self._found}:
             log.warning("process %d of the earlier master does not report: it is killed", pid)
