@@ -185,6 +185,18 @@ def test_a_peer_that_does_not_keep_to_the_format_is_cut_off(data):
         sock.close()
 
 
+def test_descriptors_of_a_peer_that_is_cut_off_are_closed(ends):
+    first, second = ends
+    before = open_descriptors()
+    read, write = os.pipe()
+    socket.send_fds(first.sock, [frame(b"{}", 1) + frame(b"[]")], [read])
+    with pytest.raises(ChannelClosed):
+        second.receive()
+    os.close(read)
+    os.close(write)
+    assert open_descriptors() == before
+
+
 def test_an_incomplete_frame_at_the_end_is_dropped():
     channel, sock = ipc.pair()
     sock.sendall(frame(b'{"a":1}') + frame(b'{"b":2}')[:-1])
@@ -259,10 +271,15 @@ def test_connect_reaches_a_folder_of_any_depth(tmp_path):
     listener.bind(path)
     listener.listen()
     assert (folder / "control.sock").is_socket()
+    bound = open_descriptors()
     channel = ipc.connect(str(folder))
     peer, _ = listener.accept()
-    for item in (channel, peer, listener):
+    for item in (channel, peer):
         item.close()
+    listener.close()
+    with pytest.raises(ConnectionRefusedError):
+        ipc.connect(str(folder))
+    assert open_descriptors() == bound - 1, "those who look for a master do so again and again"
     for fd in os.listdir("/proc/self/fd"):
         if os.path.realpath(f"/proc/self/fd/{fd}") == str(folder):
             os.close(int(fd))

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import deque
-from typing import Any
+from typing import Any, NoReturn
 
 Message = dict[str, Any]
 
@@ -108,12 +108,11 @@ class Channel:
         return messages
 
     def _messages(self) -> list[tuple[Message, list[int]]]:
-        found = []
+        found: list[tuple[Message, list[int]]] = []
         while len(self._in) >= _HEAD.size:
             length, count = _HEAD.unpack_from(self._in)
             if length > MAX_FRAME or count > MAX_FDS:
-                self.closed = True
-                raise ChannelClosed
+                self._cut_off(found)
             end = _HEAD.size + length
             if len(self._in) < end:
                 break
@@ -122,12 +121,19 @@ class Channel:
             except (ValueError, RecursionError):
                 message = None
             if not isinstance(message, dict):
-                self.closed = True
-                raise ChannelClosed
+                self._cut_off(found)
             del self._in[:end]
             fds = [self._fds.popleft() for _ in range(min(count, len(self._fds)))]
             found.append((message, fds))
         return found
+
+    def _cut_off(self, found: list[tuple[Message, list[int]]]) -> NoReturn:
+        """What came before the breach is not believed either."""
+        self.closed = True
+        for _, fds in found:
+            for fd in fds:
+                os.close(fd)
+        raise ChannelClosed
 
     def ask(self, message: Message, timeout: float | None = None) -> Message:
         """For commands: send over a blocking socket and wait for the next message. Raises `ChannelClosed`, `TimeoutError`."""
@@ -167,19 +173,30 @@ def socket_path(folder: str, name: str = "control.sock") -> str:
 
     A long path goes through /proc/self/fd of the opened folder. The descriptor stays open for the life of the process.
     """
-    path = os.path.join(folder, name)
-    if len(os.fsencode(path)) <= 100:
-        return path
-    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return f"/proc/self/fd/{fd}/{name}"
+    return _shortened(folder, name)[0]
 
 
-def connect(folder: str) -> Channel:
-    """A blocking channel to the master that runs with this state folder. Raises OSError when none listens."""
+def connect(folder: str, blocking: bool = True) -> Channel:
+    """A channel to the master that runs with this state folder. Raises OSError when none listens."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(blocking)
+    opened = -1
     try:
-        sock.connect(socket_path(folder))
+        path, opened = _shortened(folder, "control.sock")
+        sock.connect(path)
     except OSError:
         sock.close()
         raise
+    finally:
+        if opened >= 0:
+            os.close(opened)
     return Channel(sock)
+
+
+def _shortened(folder: str, name: str) -> tuple[str, int]:
+    """A path that fits, and the descriptor that it goes through, or -1. Raises OSError."""
+    path = os.path.join(folder, name)
+    if len(os.fsencode(path)) <= 100:
+        return path, -1
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    return f"/proc/self/fd/{fd}/{name}", fd

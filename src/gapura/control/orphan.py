@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 
@@ -59,7 +58,6 @@ class Orphan:
     ) -> None:
         self._loop = loop
         self._run = plan["paths"]["run"]
-        self._path = ipc.socket_path(self._run)
         self._found = found
         self._deserted = deserted
         self._pipes = Pipes(loop, plan, lent)
@@ -70,16 +68,13 @@ class Orphan:
         self._pipes.close()
 
     def _seek(self) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.setblocking(False)
         try:
-            sock.connect(self._path)
+            channel = ipc.connect(self._run, blocking=False)
         except OSError:
-            sock.close()
             if not os.path.isdir(self._run):
                 self._deserted()
                 return
             self._timer = self._loop.call_later(RETRY, self._seek)
             return
         self.close()  # before the new master begins to read the pipes: two readers would tear lines
-        self._found(ipc.Channel(sock))
+        self._found(channel)
