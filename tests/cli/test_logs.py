@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from gapura.cli import logs
-from gapura.errors import CommandError
 
 
 @pytest.fixture
@@ -69,39 +65,3 @@ def test_a_log_that_is_not_written(folder: Path, gapura: Any) -> None:
     config = folder / "gapura.toml"
     config.write_text(config.read_text().replace("workers = 1", 'workers = 1\naccess_log = { path = "" }'))
     assert "is not written to a file" in gapura("logs", "--access").err
-
-
-def test_a_followed_log_goes_on_after_a_rotation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "PAUSE", 0.01)
-    path = tmp_path / "access.log"
-    path.write_text("old\n")
-    lines = logs.tail(str(path), 5, follow=True)
-    assert next(lines) == "old"
-
-    def add(text: str) -> None:
-        with path.open("a") as file:
-            file.write(text)
-
-    add("half a ")
-    rest = threading.Timer(0.05, add, ["line\n"])
-    rest.start()
-    assert next(lines) == "half a line"
-    rest.join()
-    path.rename(tmp_path / "access.log.1")
-    path.write_text("new\n")
-    assert next(lines) == "new"
-    lines.close()
-
-
-def test_the_last_lines_of_a_long_log(tmp_path: Path) -> None:
-    path = tmp_path / "access.log"
-    path.write_text("".join(f"{number} {'x' * 100}\n" for number in range(20_000)))
-    found = list(logs.tail(str(path), 3000, follow=False))
-    assert len(found) == 3000
-    assert found[0].startswith("17000 ")
-    assert found[-1].startswith("19999 ")
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="there is no"):
-        next(logs.tail(str(tmp_path / "none.log"), 1, follow=False))

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
 from gapura.cli.apps import parse_target
 from gapura.cli.place import Place, short, takes_place
 from gapura.errors import EXIT_USAGE, CommandError
-
-PAUSE = 0.2
-"""Seconds between two looks at a log of Gapura's own that is followed."""
+from gapura.procs import logfile
 
 
 @click.command()
@@ -39,12 +33,16 @@ def logs(place: Place, target: str | None, follow: bool, lines: int, access: boo
         path = edge["access_log"]["path"] if access else edge["error_log"]
         if path in ("", "-"):
             raise CommandError("this log is not written to a file", "the configuration says so")
-        for line in tail(path, lines, follow):
-            click.echo(line)
+        try:
+            open(path, "rb").close()
+        except FileNotFoundError:
+            raise CommandError(f"there is no {short(path)} yet", "it is written when the first request comes") from None
+        for entry in logfile.follow([path], lines, follow, lambda: False):
+            click.echo(f"{entry.stamp} {entry.text}" if entry.stamp else entry.text)
         return
-    from gapura.procs import logfile
-
     paths = captured(place, target)
+    for file in paths.values():
+        open(file, "rb").close()  # or one that may not be read would seem to be empty
     names = {str(path): f"{name} " if len(paths) > 1 else "" for name, path in paths.items()}
     for entry in logfile.follow(list(names), lines, follow, lambda: False):
         stamp = entry.stamp.partition("T")[2] or entry.stamp
@@ -71,54 +69,3 @@ def captured(place: Place, target: str | None) -> dict[str, Path]:
         hint = did_you_mean(target, known) or (f"there are logs of: {', '.join(known)}" if known else "start it with `gapura up`")
         raise CommandError(f"there is no log of {target} in {short(place.logs)}", hint)
     return chosen
-
-
-def tail(path: str, lines: int, follow: bool) -> Iterator[str]:
-    """The last lines of a file, then with `follow` what is added, also after somebody has put a new file in its place.
-
-    Raises `CommandError` when the file is not there.
-    """
-    try:
-        file = open(path, "rb")  # noqa: SIM115 (another one takes its place after a rotation)
-    except FileNotFoundError:
-        raise CommandError(f"there is no {short(path)} yet", "it is written when the first request comes") from None
-    try:
-        found = _last(file, lines)
-        unfinished = found.pop() if follow and found and not found[-1].endswith(b"\n") else b""
-        yield from map(_text, found)
-        while follow:
-            unfinished += file.readline()
-            if unfinished.endswith(b"\n"):
-                yield _text(unfinished)
-                unfinished = b""
-            elif _replaced(path, file.fileno()):
-                file.close()
-                file = open(path, "rb")  # noqa: SIM115
-            else:
-                time.sleep(PAUSE)
-    finally:
-        file.close()
-
-
-def _last(file: BinaryIO, lines: int) -> list[bytes]:
-    """The last lines, read from the end in growing pieces; the file stands at its end then."""
-    end = file.seek(0, os.SEEK_END)
-    piece = 1 << 16
-    while True:
-        start = max(0, end - piece)
-        file.seek(start)
-        found = file.read(end - start).splitlines(keepends=True)
-        if start == 0 or len(found) > lines:
-            return found[max(0, len(found) - lines) :]
-        piece *= 4
-
-
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r\n")
-
-
-def _replaced(path: str, fd: int) -> bool:
-    try:
-        return os.stat(path).st_ino != os.fstat(fd).st_ino
-    except FileNotFoundError:
-        return False
