@@ -261,3 +261,12 @@ def test_the_end_is_that_of_an_earlier_masters_processes_too(fleet: Fleet, tmp_p
     successor = Fleet(fleet.ground, fleet.describe())
     finish(fleet.ground.loop, successor.end())
     assert not alive(pid)
+
+
+def test_pipes_of_apps_that_left_while_there_was_no_master_are_deleted(ground: Ground, tmp_path: Path) -> None:
+    pipes = Path(ground.pipes)
+    for name in ("old-0.in", "old-0.out", "kept-0.in"):
+        os.mkfifo(pipes / name)
+    fleet = Fleet(ground, [{"app": "old", "index": 0, "state": "ready", "runs": []}])
+    settle(fleet, tmp_path)
+    assert [path.name for path in pipes.iterdir()] == ["kept-0.in"]

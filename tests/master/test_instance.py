@@ -155,6 +155,23 @@ def test_a_launch_under_way_is_not_settled_by_an_earlier_crash(care: Care) -> No
     assert instance.settled
 
 
+def test_care_that_fails_is_taken_up_again(care: Care, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    instance = care.instance()
+    instance.start()
+    care.until(instance, "ready")
+    assert instance.run is not None
+    first = instance.run.pid
+
+    def fail(*_: object) -> list[int]:
+        monkeypatch.undo()
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(tree, "signal_tree", fail)
+    os.kill(first, signal.SIGKILL)
+    turn_until(care.ground.loop, lambda: instance.run is not None and instance.run.pid != first and instance.run.ready)
+    assert "care for film:0 failed" in caplog.text
+
+
 def test_a_crash_loop_ends_as_crashed_with_cause_and_last_lines(care: Care) -> None:
     instance = care.instance("--fail", max_restarts=2)
     instance.start()

@@ -15,6 +15,7 @@ from gapura.master.loop import Steps, Task, until
 from gapura.master.run import Run
 from gapura.procs import tree
 from gapura.procs.lifecycle import READY, STARTING, STOPPED, STOPPING
+from gapura.procs.output import delete_pipes, paths_of_pipes
 
 log = logging.getLogger(__name__)
 Progress = Callable[[str], None]
@@ -106,7 +107,8 @@ class Fleet:
 
     def _end_strays(self) -> None:
         """Processes of an earlier master that nobody wants any more."""
-        for entry in self._saved.values():
+        for (app, index), entry in self._saved.items():
+            delete_pipes(*paths_of_pipes(f"{app}-{index}", self.ground.pipes))
             self._strays += [run for item in entry.get("runs", []) if (run := _run(item)) is not None]
         self._saved.clear()
         for run in self._strays:

@@ -24,10 +24,12 @@ from gapura.master.run import Run
 from gapura.master.slots import Quiet
 from gapura.procs import launch
 from gapura.procs.cause import Cause, explain
-from gapura.procs.lifecycle import BACKOFF, CRASHED, READY, STOPPED, STOPPING, Lifecycle
+from gapura.procs.lifecycle import BACKOFF, CRASHED, READY, STARTING, STOPPED, STOPPING, Lifecycle
 from gapura.procs.output import Output
 
 log = logging.getLogger(__name__)
+RECOVERY = 1.0
+"""Seconds until care that has failed is taken up again."""
 SHOWN = 10
 """So many of the last output lines are kept with the cause of an end."""
 
@@ -190,7 +192,22 @@ class Instance:
 
     def _begin(self, run: Run | None, when: Callable[[], bool] = lambda: True) -> None:
         self._drop_care()
-        self._care = self.ground.loop.start(f"care for {self.name}", self._look_after(run, when))
+        self._care = self.ground.loop.start(f"care for {self.name}", self._look_after(run, when), self._recover)
+
+    def _recover(self, task: Task) -> None:
+        """Go on in a moment when the care itself has failed, for want of descriptors for example."""
+
+        def again() -> None:
+            if self._care is not task:
+                return  # somebody else has done something about it
+            if self.lifecycle.state == BACKOFF:
+                self._forget_run()
+            if self.lifecycle.state in (STARTING, READY, BACKOFF):
+                self._begin(self.run)
+
+        if task.error is not None:
+            log.error("%s failed", task.name, exc_info=task.error)
+            self.ground.loop.after(RECOVERY, again)
 
     def _drop_care(self) -> None:
         if self._care is not None:

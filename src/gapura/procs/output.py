@@ -60,7 +60,7 @@ class Output:
     ) -> None:
         self.reopened: Callable[[], None] = lambda: None
         self.path = os.path.join(logs, f"{name}.log")
-        self._pipes = (os.path.join(pipes, f"{name}.in"), os.path.join(pipes, f"{name}.out"))
+        self._pipes = paths_of_pipes(name, pipes)
         self._limit = size
         self._files = files
         self._clock = clock  # seconds of wall time, for the stamps
@@ -172,11 +172,7 @@ class Output:
             for _ in range(PIPE_SIZE // _CHUNK):
                 if not self.read(0.0):
                     break
-            for path in self._pipes:
-                try:
-                    os.unlink(path)
-                except FileNotFoundError:
-                    pass
+            delete_pipes(*self._pipes)
         for fd in (self._in, self._out, self._child_in, self._child_out, self._log, self._given):
             if fd >= 0:
                 os.close(fd)
@@ -278,6 +274,20 @@ class Output:
             self._second = int(second)
             self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second)).encode()
         return b"%s.%03d " % (self._second_text, int(fraction * 1000))
+
+
+def paths_of_pipes(name: str, pipes: str) -> tuple[str, str]:
+    """The named pipes of an instance's standard input and output."""
+    return os.path.join(pipes, f"{name}.in"), os.path.join(pipes, f"{name}.out")
+
+
+def delete_pipes(*paths: str) -> None:
+    """Take named pipes their names; who has them open goes on."""
+    for path in paths:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass
 
 
 def _open_pipe(path: str) -> int:
