@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -360,9 +361,22 @@ def test_up_again_with_a_broken_file_leaves_the_old_one_alone(site: Site) -> Non
     assert site.status()["master"]["pid"] == old.pid
 
 
-def test_a_taken_port_is_told(site: Site) -> None:
-    import socket
+def test_up_again_with_a_port_that_is_taken_leaves_the_old_one_alone(site: Site) -> None:
+    site.start()
+    site.ready()
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        site.edit(str(site.port), str(port))
+        answer = site.start()
+    assert answer["problems"][0]["message"].startswith(f"port {port} is in use by pid {os.getpid()}")
+    old, new = site.masters
+    assert new.wait(10) == 78
+    assert site.status()["master"]["pid"] == old.pid
 
+
+def test_a_taken_port_is_told(site: Site) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", site.port))
         holder.listen()

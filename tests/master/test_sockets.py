@@ -134,6 +134,16 @@ def test_an_adopted_socket_is_not_bound_again(sockets: Sockets) -> None:
     assert connects(port)
 
 
+def test_a_rehearsal_asks_only_for_what_is_not_held(sockets: Sockets) -> None:
+    held, free = free_port(), free_port()
+    sockets.bind([listen("127.0.0.1", held)], 2, "f")
+    sockets.open(16)
+    Sockets.rehearse([listen("127.0.0.1", held), listen("127.0.0.1", free)], [("127.0.0.1", held)], "f")
+    with pytest.raises(ConfigError):
+        Sockets.rehearse([listen("127.0.0.1", held)], [("127.0.0.1", free)], "f")
+    sockets.bind([listen("127.0.0.1", free)], 1, "f")
+
+
 def accepted(sockets: Sockets, port: int, count: int = 90) -> list[int]:
     """How many of so many connections each seat's socket gets."""
     clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]

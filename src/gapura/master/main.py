@@ -107,8 +107,10 @@ class Master:
             self._lock = lock = Lock(self.run_folder)
         except OSError as error:
             raise self._unusable(error) from None
-        taken = yield from lock.take(self.run_folder)
         self._state = StateFile(self.run_folder)
+        if not lock.try_once():
+            self._rehearse(plan, self._state.read())
+        taken = yield from lock.take(self.run_folder)
         state = self._state.read()
         self._server = Server(self.loop, self.run_folder)
         unclean = bool(state) or self._server.replaced
@@ -127,6 +129,12 @@ class Master:
         if taken or state:
             log.info("took over from an earlier master")
         return door.running
+
+    def _rehearse(self, plan: Plan, state: State) -> None:
+        """While the running master can still go on: raise `ConfigError` when a port that it does not have is not to be had."""
+        if state:
+            held = [(str(listener["host"]), int(listener["port"])) for listener in state["listeners"]]
+            self.sockets.rehearse(plan["edge"]["http"], held, self.file)
 
     def _load(self) -> Steps[Plan]:
         argv = (self.options.argv or {}).get("config")

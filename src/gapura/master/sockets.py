@@ -77,6 +77,14 @@ class Sockets:
             self.abort()
             raise ConfigError(problems)
 
+    @classmethod
+    def rehearse(cls, listens: Iterable[ListenPlan], held: Iterable[Address], file: str) -> None:
+        """Raise what `bind` would raise after a takeover from a master that listens on `held`; nothing stays bound."""
+        sockets = cls()
+        sockets._bound = {address: [] for address in held}
+        sockets.bind([listen for listen in listens if key(listen) not in sockets._bound], 1, file)
+        sockets.abort()
+
     def open(self, backlog: int) -> None:
         """Listen on what was bound. Only now, because a socket that listens gets its share of the connections at once."""
         for address, sock in self._pending:
