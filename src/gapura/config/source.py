@@ -12,7 +12,7 @@ from typing import Any, Final
 from ..errors import ConfigError, Problem
 from .place import conf_d
 from .positions import Path, Positions, Span
-from .syntax import syntax_problem
+from .syntax import syntax_problems
 from .words import shown, shown_line
 
 LARGEST: Final = 1 << 20
@@ -95,7 +95,7 @@ def read_source(file: str) -> Source:
     try:
         return Source(file, text, facts, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([syntax_problem(file, text, str(error))]) from None
+        raise ConfigError(syntax_problems(file, text, str(error))) from None
     except RecursionError:
         raise ConfigError([Problem("brackets or keys are nested too deep", file)]) from None
     except ValueError:  # int() refuses more than 4,300 digits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from typing import Final
 
 from ..errors import Problem
@@ -37,11 +38,34 @@ _WORDS: Final = (
     ("Escaped character", "a wrong \\u in a text", "write \\u and the digits of a character"),
     ("Invalid date", "this date does not exist", 'texts stand in quotes: key = "text"'),
 )
+MOST: Final = 20
+"""So many mistakes are told at once."""
+_SETTING: Final = re.compile(r"""\s*[A-Za-z0-9_.-]+\s*[=:]\s*(?:[^\[\]{}"']|"[^"]+"|'[^']+')*$""")
 _AT_STATEMENT: Final = ("Cannot ", "Duplicate ")
 
 
-def syntax_problem(file: str, text: str, message: str) -> Problem:
-    """The problem behind tomllib's `message`."""
+def syntax_problems(file: str, text: str, message: str) -> list[Problem]:
+    """The problem behind tomllib's `message`, and what is wrong besides in lines that stand for themselves."""
+    problems = [_problem(file, text, message)]
+    while len(problems) < MOST:
+        lines = text.split("\n")
+        number, column = problems[-1].line, problems[-1].column
+        content = lines[number - 1]
+        if not _SETTING.match(content) or column <= len(content) - len(content.lstrip()) + 1:
+            break  # it may go on in other lines: what is said of these would follow from it
+        lines[number - 1] = ""
+        text = "\n".join(lines)
+        try:
+            tomllib.loads(text)
+            break
+        except tomllib.TOMLDecodeError as error:
+            problems.append(_problem(file, text, str(error)))
+        except (RecursionError, ValueError):
+            break
+    return problems
+
+
+def _problem(file: str, text: str, message: str) -> Problem:
     lines = text.split("\n")
     match = _PLACE.search(message)
     plain = message[: match.start()] if match else message
