@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ import uvloop
 
 from gapura import ipc
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
+from gapura.config.load import load
 from gapura.edge.worker import Worker
 
 from .backend import Request, Wire
@@ -251,3 +256,32 @@ async def test_two_upstreams_of_one_name_hold_their_own_slots(edge: Edge) -> Non
     await edge.serve(configuration(one_upstream([other.address]), {}))
     assert (await client.ask()).get("x-served-by") == other.address
     assert len(backend.requests) == 1
+
+
+def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> None:
+    """In a process of its own: the number of the descriptor that the master's channel had goes to the next client."""
+    file = tmp_path / "gapura.toml"
+    file.write_text('[edge]\nhttp = "127.0.0.1:8080"\nworkers = 1\n[sites."*"]\nrespond = "hi"\n')
+    board = Board.create(time.monotonic_ns())
+    master, theirs = ipc.pair()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        worker = subprocess.Popen([sys.executable, "-P", "-m", "gapura.edge", "0"], stdin=theirs)
+        theirs.close()
+        try:
+            master.send({"type": "welcome", "column": 0, "heartbeat": 0.25}, (board.fd,))
+            master.send({"type": "prepare", "generation": 1, "plan": load(str(file))})
+            master.send({"type": "listen", "addresses": [list(address)]}, (listening.fileno(),))
+            master.send({"type": "commit", "generation": 1})
+            while master.wait(10)["type"] != "committed":
+                pass
+            master.close()
+            for _ in range(3):
+                with socket.create_connection(address, timeout=5) as client:
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    with client.makefile("rb") as answer:
+                        assert answer.read().endswith(b"\r\n\r\nhi")
+        finally:
+            worker.kill()
+            worker.wait()
+            os.close(board.fd)

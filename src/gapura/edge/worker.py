@@ -6,6 +6,7 @@ The master speaks in messages (docs/ARCHITECTURE.md). When the master dies the w
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import itertools
 import logging
@@ -328,6 +329,20 @@ def _request_ids() -> Iterator[bytes]:
             yield start + tail
 
 
+def _own_channel(fd: int) -> socket.socket:
+    """The channel that we were started with, above the standard descriptors, whose places stay taken.
+
+    libuv closes nothing below 3: once the master is gone, a client that was given the channel's 0 would wait for ever for the end
+    of its connection.
+    """
+    sock = socket.socket(fileno=fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3))
+    sock.setblocking(False)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    os.dup2(nothing, fd)
+    os.close(nothing)
+    return sock
+
+
 def run(fd: int) -> None:
     """The life of a worker process; `fd` is its end of the master's channel."""
     import uvloop
@@ -335,13 +350,12 @@ def run(fd: int) -> None:
     gapura_log.setup(f"worker {os.getpid()}")
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)  # the terminal's signals are the master's business
-    sock = socket.socket(fileno=fd)
-    sock.setblocking(False)
+    sock = _own_channel(fd)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = Worker(loop, ipc.Channel(sock))
     loop.add_signal_handler(signal.SIGTERM, worker.finish)
-    loop.add_reader(fd, worker.on_readable)
+    loop.add_reader(sock.fileno(), worker.on_readable)
     gc.set_threshold(50_000, 20, 20)
     try:
         loop.run_forever()
