@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from gapura.master import loop as module
 from gapura.master.loop import READ, Loop, Steps, pause, until
 
 
@@ -157,3 +158,24 @@ def test_a_signal_before_the_loop_runs_is_not_lost(loop: Loop) -> None:
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert seen == [1]
+
+
+def test_busy_tasks_let_timers_have_their_turn(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def steps(number: int) -> Steps[None]:
+        yield from ()
+        seen.append(f"task {number}")
+        if number < 3:
+            loop.after(0.0, lambda: seen.append(f"timer {number}"))
+        else:
+            loop.stop()
+
+    for number in range(4):
+        loop.start("busy", steps(number))
+    with monkeypatch.context() as clock:
+        moments = iter(range(10_000))
+        clock.setattr(time, "monotonic", lambda: next(moments) * 1e-6)  # no two looks at the clock are alike
+        monkeypatch.setattr(module, "SLICE", 1.5e-6)
+        loop.run()
+    assert seen == ["task 0", "timer 0", "task 1", "timer 1", "task 2", "timer 2", "task 3"]

@@ -23,6 +23,9 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 POLL = 0.02
 """How often (s) a condition is looked at that no event announces, such as counters on the board."""
 
+SLICE = 0.05
+"""Seconds after which tasks that have much to do, such as to start a hundred programs, let descriptors and timers have a turn."""
+
 
 class Wait(NamedTuple):
     """What a task waits for: a condition, at most until `deadline` (time.monotonic)."""
@@ -131,6 +134,7 @@ class Loop:
         self._tasks: list[Task] = []
         self._signals: dict[int, Callable[[], None]] = {}
         self._running = False
+        self._behind = False
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.watch(self._wake_read, READ, self._drain_signals)
 
@@ -190,11 +194,21 @@ class Loop:
             timer = heapq.heappop(self._timers)[2]
             if timer.call is not None:
                 self._call(timer.call)
-        moved = True
-        while moved:  # a task may be what another waits for
+        self._advance_tasks()
+
+    def _advance_tasks(self) -> None:
+        """Go on with all tasks until none gets anywhere: one may be what another waits for. After `SLICE` the rest has to wait."""
+        end = time.monotonic() + SLICE
+        moved, self._behind = True, False
+        while moved and not self._behind:
             moved = False
-            for task in self._tasks[:]:
-                moved |= not task.done and task.advance(time.monotonic())
+            for place, task in enumerate(self._tasks[:], 1):
+                now = time.monotonic()
+                if now > end:
+                    self._behind = True
+                    self._tasks = self._tasks[place - 1 :] + self._tasks[: place - 1]
+                    break
+                moved |= not task.done and task.advance(now)
             self._tasks = [task for task in self._tasks if not task.done]
 
     def stop(self) -> None:
@@ -209,6 +223,8 @@ class Loop:
         self._selector.close()
 
     def _timeout(self) -> float:
+        if self._behind:
+            return 0.0
         soonest = [task.deadline for task in self._tasks]
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)

@@ -100,8 +100,8 @@ class Run:
         if quiet is not None and not self.ended:
             yield from until(lambda: self.ended or quiet(), drain_timeout, poll=True)
         number = getattr(signal, self.app["stop_signal"], signal.SIGTERM)
-        tree.signal_tree(self.pid, self.mark, self.started, number)
-        tree.signal_tree(self.pid, self.mark, self.started, signal.SIGCONT)  # who is stopped (SIGSTOP) hears nothing else
+        # Who is stopped (SIGSTOP) hears nothing but SIGCONT.
+        tree.signal_tree(self.pid, self.mark, self.started, number, signal.SIGCONT)
         deadline = time.monotonic() + stop_timeout
         yield from until(lambda: self.ended, stop_timeout)
         wait, longest = LOOK

@@ -86,11 +86,12 @@ def members(pid: int, mark: str, started: int = 0) -> list[int]:
     return Processes().members(pid, mark, started)
 
 
-def signal_tree(pid: int, mark: str, started: int, number: int) -> list[int]:
-    """Signal the whole tree once; the processes that were in it."""
+def signal_tree(pid: int, mark: str, started: int, *numbers: int) -> list[int]:
+    """Send signals to the whole tree, each once; the processes that were in it."""
     processes = Processes()
     found = processes.members(pid, mark, started)
-    processes.kill(found, number)
+    for number in numbers:
+        processes.kill(found, number)
     return found
 
 
