@@ -68,10 +68,7 @@ async def test_persistence(edge: Edge, version: str, line: str, announced: str |
     client = await edge.client()
     answer = await client.ask("/", line, version=version)
     assert (answer.body, answer.get("connection")) == (b"hello", announced)
-    if stays:
-        assert (await client.ask()).status == 200
-    else:
-        assert await client.end() == b""
+    assert (await client.ask()).status == 200 if stays else await client.end() == b""
 
 
 # -- framing towards the client -------------------------------------------------------------------------------------------

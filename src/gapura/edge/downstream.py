@@ -64,8 +64,7 @@ class Downstream:
         self.keep_alive = True
         self.discarded = 0
         self.advancing = False
-        self.body_paused = False
-        self.breathing = False
+        self.body_paused = self.breathing = False
         self.write_paused = False
         self.half_closed = False
         self.continue_due = False
@@ -122,11 +121,9 @@ class Downstream:
 
     def _go_on(self) -> None:
         self.breathing = False
-        if self.lost:
-            return
-        if self.reader.behind:
+        if self.reader.behind and not self.lost:
             self.data_received(b"")
-        elif self.exchange is None and not self.advancing:
+        elif self.exchange is None and not self.advancing and not self.lost:
             self._advance()
         self._read_on()
 
