@@ -36,7 +36,9 @@ def test_an_unknown_host_gets_a_plain_explanation_and_no_other_site(site: Site) 
     site.up()
     answer = visit(site.port, host="unknown.test")
     assert answer.status == 421
-    assert "unknown.test" in answer.body
+    assert "The name unknown.test is not configured here." in answer.body
+    answer = visit(site.port, host="unknown.test", language="id")
+    assert "Nama unknown.test tidak dikonfigurasi di sini." in answer.body
     assert visit(site.port).status == 200
     site.down()
 

@@ -134,7 +134,7 @@ class Exchange:
             router = self.snapshot.router
             self.host_name, site = router.known.get(head.host or b"") or router.site(head.host)
             if site is None:
-                raise ClientError(421, f"The name {self.host_name.decode('latin-1') or '(none)'} is not configured here.")
+                raise ClientError(421, self.say("unknown", name=self.host_name.decode("latin-1") or "–"))
             self.site = site
             if head.path == b"*":
                 self.reply(204, [b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"], b"")
@@ -150,13 +150,17 @@ class Exchange:
         head = self.head
         self.route = route = site.only or site.route(head.path)
         if route is None:
-            raise ClientError(404, "There is no page at this address.")
+            raise ClientError(404, self.say("nowhere"))
         if head.length > route.body_limit > 0:
-            raise ClientError(413, f"The request body is larger than the {route.body_limit} bytes allowed here.")
+            raise ClientError(413, self.say("large", limit=route.body_limit))
         self.step = 1
         outcome = route.steps[0](self)
         if outcome in (NEXT, REROUTE):
             self.go_on(outcome)
+
+    def say(self, key: str, **words: object) -> str:
+        """A sentence in the language of the client."""
+        return pages.sentence(pages.language(self.head), key, **words)
 
     def go_on(self, outcome: int) -> None:
         """What follows a step; one that paused calls this later. Raises ClientError."""
@@ -177,7 +181,7 @@ class Exchange:
         self.body_seen += len(data)
         limit = self.route.body_limit if self.route is not None else 0
         if limit and self.body_seen > limit:
-            raise ClientError(413, f"The request body is larger than the {limit} bytes allowed here.")
+            raise ClientError(413, self.say("large", limit=limit))
         if self.handler is not None:
             self.handler.body(data)
 

@@ -53,8 +53,8 @@ class Files:
     def __call__(self, exchange: Exchange) -> int:
         head = exchange.head
         if head.method not in (b"GET", b"HEAD"):
-            return exchange.refuse(405, "Files can be read here, with GET or HEAD.", lines=[b"Allow: GET, HEAD"])
-        name, folder = self._name(head.path)
+            return exchange.refuse(405, exchange.say("reading"), lines=[b"Allow: GET, HEAD"])
+        name, folder = self._name(exchange)
         for candidate in [name + b"/" + index if name else index for index in self.index] if folder else [name]:
             fd, info = self._open_beneath(candidate)
             if fd >= 0:
@@ -67,17 +67,17 @@ class Files:
             fd, info = self._open_beneath(self.fallback)
             if fd >= 0:
                 return _send(exchange, fd, self.fallback, info)
-        raise _nothing()
+        raise _nothing(exchange)
 
-    def _name(self, path: bytes) -> tuple[bytes, bool]:
+    def _name(self, exchange: Exchange) -> tuple[bytes, bool]:
         """(path below the root, whether it ends with a slash). Raises ClientError 404 for what must not be looked at."""
-        rest = path[len(self.prefix) :]
+        rest = exchange.head.path[len(self.prefix) :]
         if (rest and rest[:1] != b"/") or b"%2F" in rest or b"\\" in rest or b"\0" in rest:
-            raise _nothing()
+            raise _nothing(exchange)
         parts = [part for part in rest.split(b"/") if part]
         for part in parts:
             if len(part) > 255 or (part[:1] == b"." and part != b".well-known"):  # hidden files, and . and ..
-                raise _nothing()
+                raise _nothing(exchange)
         return b"/".join(parts), not rest or rest[-1:] == b"/"
 
     def _open_beneath(self, name: bytes) -> tuple[int, os.stat_result | None]:
@@ -110,8 +110,8 @@ class Files:
         return exchange.reply(301, [b"Location: " + location], b"")
 
 
-def _nothing() -> ClientError:
-    return ClientError(404, "There is no page at this address.")
+def _nothing(exchange: Exchange) -> ClientError:
+    return ClientError(404, exchange.say("nowhere"))
 
 
 def content_type(name: bytes) -> bytes:

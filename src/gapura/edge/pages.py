@@ -31,6 +31,7 @@ _TITLES: Final = {
     "id": {
         400: "Permintaan tidak dapat dibaca",
         404: "Tidak ada apa-apa di sini",
+        405: "Cara ini tidak diizinkan di sini",
         413: "Kiriman terlalu besar",
         421: "Tidak ada situs dengan nama ini di sini",
         502: "Aplikasi memutus jawabannya",
@@ -62,12 +63,16 @@ _WORDS: Final = {
         "late": "The server behind did not answer in time.",
         "unresolved": "The name of the server behind cannot be resolved.",
         "queue": "Too many visitors are waiting already.",
+        "unknown": "The name {name} is not configured here.",
+        "reading": "Files can be read here, with GET or HEAD.",
+        "nowhere": "There is no page at this address.",
+        "large": "The request body is larger than the {limit} bytes allowed here.",
     },
     "id": {
         "retry": "Halaman ini mencoba lagi sendiri dalam {time}.",
         "again": "Coba lagi dalam {time}.",
         "id": "Permintaan",
-        "since": "Sudah begitu selama {time}.",
+        "since": "Ini sudah berlangsung {time}.",
         "starting": "Aplikasi sedang dinyalakan.",
         "backoff": "Aplikasi berhenti mendadak dan sedang dinyalakan lagi.",
         "crashed": "Aplikasi selalu berhenti setelah dinyalakan; pengelolanya perlu memeriksa.",
@@ -85,6 +90,10 @@ _WORDS: Final = {
         "late": "Server di belakang tidak menjawab pada waktunya.",
         "unresolved": "Nama server di belakang tidak dapat ditemukan.",
         "queue": "Sudah terlalu banyak pengunjung yang menunggu.",
+        "unknown": "Nama {name} tidak dikonfigurasi di sini.",
+        "reading": "Berkas di sini hanya dapat dibaca, dengan GET atau HEAD.",
+        "nowhere": "Tidak ada halaman di alamat ini.",
+        "large": "Isi permintaan lebih besar dari {limit} bita yang diizinkan di sini.",
     },
 }
 
@@ -123,9 +132,9 @@ def language(head: RequestHead | None) -> str:
     return choice
 
 
-def sentence(lang: str, key: str, seconds: int = 0) -> str:
-    """A sentence of the given kind; unknown kinds give an empty one."""
-    return _WORDS[lang].get(key, "").format(time=_duration(lang, seconds))
+def sentence(lang: str, key: str, seconds: int = 0, /, **words: object) -> str:
+    """A sentence of the given kind with its `words` in it; unknown kinds give an empty one."""
+    return _WORDS[lang].get(key, "").format(time=_duration(lang, seconds), **words)
 
 
 def _duration(lang: str, seconds: int) -> str:
