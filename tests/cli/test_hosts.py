@@ -78,7 +78,7 @@ def test_a_file_that_may_not_be_changed(file: Path, gapura: Any, monkeypatch: py
     monkeypatch.setattr("gapura.cli.hosts._replace", refused)
     done = gapura("hosts", "--write", "--file", str(file))
     assert done.status == 1
-    assert f"sudo gapura hosts --write --file {file}" in done.err
+    assert f'sudo env "PATH=$PATH" gapura hosts --write --file {file}' in done.err
 
 
 @pytest.mark.parametrize("name", ["missing", "."])

@@ -39,7 +39,7 @@ def hosts(place: Place, address: str, write: bool, remove: bool, target: str, as
     elif write or remove:
         click.echo(_edit(target, place.file, lines))
     elif lines:
-        click.echo(f"Linux and macOS ({LINUX}), or let `sudo gapura hosts --write` do it:\n")
+        click.echo(f'Linux and macOS ({LINUX}), or let `sudo env "PATH=$PATH" gapura hosts --write` do it:\n')
         click.echo("\n".join(lines))
         click.echo(f"\nWindows, in an editor started as administrator ({WINDOWS}): the same lines.")
     else:
@@ -57,7 +57,7 @@ def _edit(path: str, label: str, lines: list[str]) -> str:
         _replace(path, after)
     except PermissionError:
         raise CommandError(
-            f"{path} may not be changed by this account", f"with sudo: sudo gapura hosts --write --file {path}"
+            f"{path} may not be changed by this account", f'with sudo: sudo env "PATH=$PATH" gapura hosts --write --file {path}'
         ) from None
     except OSError as error:
         raise CommandError(f"{path} could not be changed: {error.strerror}") from None
