@@ -122,18 +122,6 @@ def test_of_two_equal_slots_the_one_that_changed_last_speaks(scene):
     assert facts.best_slot(s.board, s.plan["servers"][0], s.now) == (s.board.slot(1), "up")
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [(READY, STARTING, 0), (STOPPING, READY, 1), (STOPPED, FREE, 0), (FREE, FREE, 1), (BACKOFF, STOPPED, 1), (READY, READY, 1)],
-)
-def test_the_slot_that_tells_where_a_server_is(scene, first, second, expected):
-    s = scene({"id": "app:0"}, slots_each=2)
-    s.put(0, STATE, first)
-    s.put(1, STATE, second)
-    s.put(1, SINCE, s.now)
-    assert facts.speaking_slot(s.board, [s.board.slot(0), s.board.slot(1)]) == s.board.slot(expected)
-
-
 def test_counters_add_up_workers_and_slots(scene):
     s = scene({"id": "app:0"}, slots_each=2, columns=3)
     for slot in (0, 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapura.wire import request, response
-from gapura.wire.headers import MAX_KNOWN, MAX_REMEMBERED, PLAIN, KnownLines, find, find_all, safe, tokens, value_of, without
+from gapura.wire.headers import MAX_KNOWN, MAX_REMEMBERED, PLAIN, KnownLines, bad, find, find_all, tokens, value_of, without
 
 
 def known(**kinds: int) -> KnownLines:
@@ -125,4 +125,4 @@ def test_a_list_is_its_members() -> None:
     ("value", "good"), [(b"a b\tc\xff", True), (b"", True), (b"a\r\nB: c", False), (b"a\0", False), (b"\x7f", False)]
 )
 def test_the_last_check_before_a_value_leaves(value: bytes, good: bool) -> None:
-    assert safe(value) is good
+    assert bad(value) is not good

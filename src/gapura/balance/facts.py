@@ -14,7 +14,6 @@ from gapura.board import (
     DRAINING,
     ENABLED,
     ERRORS,
-    FREE,
     HEALTH,
     HEALTHY,
     HIT_AT,
@@ -94,12 +93,6 @@ def slot_condition(board: Board, slot: int, server: ServerPlan, now: int) -> str
     if server["max_conns"] and board.total(slot, CONNS) >= server["max_conns"]:
         return "full"
     return "up"
-
-
-def speaking_slot(board: Board, offsets: list[int]) -> int:
-    """Offset of the slot that tells where a server is: the ready one, else the one that changed last."""
-    cells = board.cells
-    return max(offsets, key=lambda slot: (cells[slot + STATE] == READY, cells[slot + STATE] != FREE, cells[slot + SINCE]))
 
 
 def best_slot(board: Board, server: ServerPlan, now: int) -> tuple[int, str]:

@@ -133,8 +133,3 @@ def without(lines: list[bytes], names: frozenset[bytes] | set[bytes]) -> list[by
 def tokens(value: bytes) -> tuple[bytes, ...]:
     """Members of a comma-separated list, lower case, empty ones left out (RFC 9110 §5.6.1)."""
     return tuple(member for part in value.split(b",") if (member := part.strip(OWS).lower()))
-
-
-def safe(value: bytes) -> bool:
-    """True when `value` may be written as a header value: the last check before bytes made from a request leave."""
-    return not bad(value)
