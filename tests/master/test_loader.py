@@ -7,6 +7,7 @@ import os
 import pwd
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,17 @@ from gapura.master import loader
 from gapura.master.loader import load
 from gapura.master.loop import Loop
 
+from ..conftest import own_children
 from .conftest import finish
+
+
+@pytest.fixture(autouse=True)
+def reaped() -> Iterator[None]:
+    """The master's reaper is not here: what a test has started is waited for."""
+    before = own_children()
+    yield
+    for pid in own_children() - before:
+        os.waitpid(pid, 0)
 
 
 def printing(text: str) -> list[str]:
