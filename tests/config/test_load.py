@@ -48,7 +48,14 @@ def test_bad_input(configure: Configure, text: str, expected: str) -> None:
 def test_golden_plan(configure: Configure, name: str) -> None:
     file = configure((HERE / "plans" / f"{name}.toml").read_text(encoding="utf-8"))
     plan = json.loads(json.dumps(load(file)).replace(os.path.dirname(file), "/folder"))
-    assert plan == json.loads((HERE / "plans" / f"{name}.json").read_text(encoding="utf-8"))
+    assert asked_for(plan) == json.loads((HERE / "plans" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def asked_for(value: object) -> object:
+    """A plan without its nulls: what nobody asked for is not in the golden files."""
+    if isinstance(value, dict):
+        return {key: asked_for(item) for key, item in value.items() if item is not None}
+    return [asked_for(item) for item in value] if isinstance(value, list) else value
 
 
 def problems_of(file: str) -> list[tuple[str, int]]:

@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from .addresses import AddressError, parse_server, site_host
+from .build_access import access
+from .build_compress import compress
+from .build_edit import edit
+from .build_limit import limit
+from .build_traffic import traffic
 from .build_upstreams import Upstreams, absolute
 from .findings import Findings
+from .options import Options
 from .plan import RoutePlan, SitePlan
 from .positions import Path
 from .schema_site import Action, Route, Site
@@ -19,6 +25,8 @@ _BELONGS: Final = {
     "proxy": ("rewrite", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
     "files": ("index", "fallback"),
 }
+_OWN: Final = tuple(Action.__annotations__)
+"""Keys that a route does not inherit from its site."""
 _BARE_HOST: Final = re.compile(r"[0-9.]+|localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 
 
@@ -38,10 +46,10 @@ class Sites:
         """A site of the file."""
         path: Path = ("sites", key)
         hosts = self._hosts(path, key, site)
-        routes = [self._route((*path, "routes", index), route) for index, route in enumerate(site.routes)]
+        routes = [self._route((*path, "routes", index), route, path, site) for index, route in enumerate(site.routes)]
         if _actions(site) or not routes:
-            routes.append(self._route(path, site))
-        elif left := [name for name in Action.model_fields if getattr(site, name) is not None]:
+            routes.append(self._route(path, site, path, site))
+        elif left := [name for name in _OWN if getattr(site, name) is not None]:
             hint = "write them into the routes, or give the site an action"
             self.findings.error((*path, left[0]), f'{", ".join(left)} without an action for "/"', hint, at_key=True)
         self._check_paths(path, site, routes)
@@ -80,8 +88,9 @@ class Sites:
                 self.findings.error(here, f'"{route["path"]}" has two routes', hint, at_key=short)
             seen.add(match)
 
-    def _route(self, path: Path, route: Action) -> RoutePlan:
+    def _route(self, path: Path, route: Action, site_path: Path, site: Site) -> RoutePlan:
         self._check_action(path, route)
+        options = Options(route, path, site, site_path, self.findings, self.folder)
         match = route.path if isinstance(route, Route) else "/"
         return {
             "name": match,
@@ -102,6 +111,11 @@ class Sites:
             "location": route.redirect.to if route.redirect else "",
             "body": route.respond.body if route.respond else "",
             "content_type": route.respond.type if route.respond else "",
+            "access": access(options),
+            "limit": limit(options),
+            "edit": edit(options),
+            "compress": compress(options),
+            "traffic": traffic(options),
         }
 
     def _check_action(self, path: Path, route: Action) -> None:

@@ -8,6 +8,12 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from .plan_access import AccessPlan
+from .plan_compress import CompressPlan
+from .plan_edit import EditPlan
+from .plan_limit import LimitPlan
+from .plan_traffic import TrafficPlan
+
 FORMAT = 1
 MAX_INSTANCES = 256
 """Instances of one app."""
@@ -131,6 +137,11 @@ class RoutePlan(TypedDict):
     location: str  # redirect; may hold $variables (config/variables.py)
     body: str  # respond
     content_type: str  # respond
+    access: AccessPlan | None  # None here and below: nothing is asked for, nothing is paid
+    limit: LimitPlan | None
+    edit: EditPlan | None
+    compress: CompressPlan | None
+    traffic: TrafficPlan | None
 
 
 class SitePlan(TypedDict):

@@ -8,6 +8,11 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import BytesOrNone, PositiveSeconds
+from .schema_access import AccessOptions
+from .schema_compress import CompressOptions
+from .schema_edit import EditOptions
+from .schema_limit import LimitOptions
+from .schema_traffic import TrafficOptions
 from .section import Also, Among, Section, Text, Texts, check_variables, short
 from .variables import names
 from .words import shown, wrong
@@ -108,7 +113,7 @@ class Redirect(Section):
     """301 and 308: for ever, browsers remember it; 302, 303 and 307: this time."""
 
 
-class Action(Section):
+class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions):
     """What is done with a request: exactly one of proxy, files, redirect and respond."""
 
     proxy: Text | None = None

@@ -16,6 +16,7 @@ from gapura.balance.upstream import Upstream
 from gapura.board import HEALTH, HEALTHY, HIT_AT, PORT, READY_AT
 from gapura.edge import pages
 from gapura.edge.exchange import UNKNOWN, Exchange
+from gapura.edge.filter import bottom
 from gapura.edge.pool import ServerConnection
 from gapura.edge.request import ProxyOptions, request_bytes, wants_tunnel
 from gapura.edge.tunnel import Tunnel
@@ -333,7 +334,7 @@ class Forward:
         exchange.handler = None
         self._let_go()
         exchange.finish(monotonic_ns())
-        exchange.worker.forget(cast("Downstream", exchange.sink))
+        exchange.worker.forget(bottom(exchange.sink))
 
     # -- failures -------------------------------------------------------------------------------------------------------
 

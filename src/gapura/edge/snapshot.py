@@ -9,6 +9,7 @@ from functools import partial
 from gapura.balance.upstream import Upstream
 from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, UpstreamPlan
+from gapura.edge import compress, edit, guard, limit, traffic
 from gapura.edge.exchange import Exchange
 from gapura.edge.files import Files
 from gapura.edge.forward import Forward
@@ -36,7 +37,8 @@ class Snapshot:
 
     def _route(self, plan: RoutePlan) -> Route:
         limit = plan["body_limit"]
-        return Route(plan, (self._step(plan),), self.plan["edge"]["limits"]["body"] if limit is None else limit)
+        steps = (*_before(plan), self._step(plan))
+        return Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
 
     def _step(self, plan: RoutePlan) -> Step:
         action = plan["action"]
@@ -65,6 +67,22 @@ class Snapshot:
             target=_rewrite(route),
             served_by=edge["served_by"],
         )
+
+
+def _before(plan: RoutePlan) -> list[Step]:
+    """The steps before the action, in the order in which they judge a request. The answer passes their filters in reverse."""
+    steps: list[Step] = []
+    if plan["limit"]:
+        steps += limit.steps(plan["limit"])
+    if plan["access"]:
+        steps += guard.steps(plan["access"])
+    if plan["edit"]:
+        steps += edit.steps(plan["edit"])
+    if plan["compress"]:
+        steps += compress.steps(plan["compress"])
+    if plan["traffic"]:
+        steps += traffic.steps(plan["traffic"])
+    return steps
 
 
 def _proxy(upstream: Upstream, options: ProxyOptions, exchange: Exchange) -> int:
