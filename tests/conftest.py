@@ -1,14 +1,30 @@
-"""For all tests: property tests draw the same examples every time, so that a red run can be repeated; our own children."""
+"""For all tests: property tests draw the same examples every time, so that a red run can be repeated; real peers; our own children."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("gapura", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gapura")
+
+
+def peer(program: str) -> str:
+    """The path of a real program that a test talks to. Where it is not installed (tools/peers) the test is skipped.
+
+    With GAPURA_PEERS=required it fails instead: there nothing may go untested.
+    """
+    found = shutil.which(program, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    if found is None and os.environ.get("GAPURA_PEERS") == "required":
+        pytest.fail(f"{program} is not installed: run tools/peers")
+    if found is None:
+        pytest.skip(f"{program} is not installed (tools/peers installs it)")
+    return found
 
 
 def own_children() -> set[int]:

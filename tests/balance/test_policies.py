@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -17,7 +16,7 @@ from gapura.balance.policies import choose
 from gapura.balance.random_two import RandomTwo
 from gapura.balance.round_robin import RoundRobin
 
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+from ..conftest import peer
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,7 @@ class Nginx:
         )
         (folder / "nginx.conf").write_text(text)
         command = [
-            NGINX,
+            peer("nginx"),
             "-e",
             "stderr",
             "-p",
@@ -114,8 +113,6 @@ class Nginx:
 
 @pytest.fixture
 def nginx(tmp_path_factory):
-    if not NGINX:
-        pytest.skip("nginx is not installed")
     running = []
 
     def start(*arguments, **settings):
