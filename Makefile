@@ -20,7 +20,7 @@ lint: ## style, types and floors
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: ## compare with nginx, HAProxy and Caddy on this machine; results go to bench/results
+bench: ## compare with nginx, HAProxy, Caddy, lighttpd and Apache on this machine; results go to bench/results
 	@tools/setup dev
 	@! command -v cc >/dev/null || tools/compile
 	@bench/run $(ARGS)

@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from . import machine, process, programs
+from . import machine, process, programs, web
 from .backend import Backend
 from .proxies import PROXIES
 from .report import Report
@@ -75,11 +75,12 @@ def measure(chosen: argparse.Namespace, folder: Path) -> Report:
     versions = {proxy: PROXIES[proxy].version() for proxy in proxies}
     report = Report(machine.facts(), versions, name, changed, time.strftime("%Y-%m-%d"), asdict(windows), rounds)
     proxy_core, load_core, server_core = machine.cores()
+    web.prepare(folder)
     backend = Backend(folder, server_core)
     try:
         place = Place(folder, proxy_core, load_core, backend.ports)
         for scenario in scenarios:
-            if scenario in LOADS:
+            if scenario in LOADS and scenario.kind == "proxy":
                 report.direct[scenario.name] = direct(scenario, place)
         _take_all(report, order(proxies, scenarios, rounds), place, windows)
     finally:
@@ -94,13 +95,13 @@ def order(proxies: list[str], scenarios: list[Scenario], rounds: int) -> list[tu
 
     Memory is the same each time, so that it is measured in the first round only.
     """
-    return [
-        (number, scenario, proxies[(number - 1 + step) % len(proxies)])
-        for number in range(1, rounds + 1)
-        for scenario in scenarios
-        if scenario in LOADS or number == 1
-        for step in range(len(proxies))
-    ]
+    samples = []
+    for number in range(1, rounds + 1):
+        turned = [proxies[(number - 1 + step) % len(proxies)] for step in range(len(proxies))]
+        for scenario in scenarios:
+            if scenario in LOADS or number == 1:
+                samples += [(number, scenario, proxy) for proxy in turned if scenario.kind in PROXIES[proxy].kinds]
+    return samples
 
 
 def save(report: Report, folder: Path) -> None:

@@ -40,6 +40,7 @@ http {{
         etag off;
         location = / {{ return 200 "alive"; }}
         location = {small} {{ default_type application/json; return 200 '{answer}'; }}
+        location = /page.html {{ types {{ }} default_type text/html; root {folder}; }}
         location / {{ root {folder}; }}
     }}
 }}

@@ -1,5 +1,5 @@
 -- wrk script: what browsers send, other headers in every request.
---   wrk … -s browser.lua URL -- HOST PATH keep|close
+--   wrk … -s browser.lua URL -- HOST PATH keep|close|same
 -- Thousands of whole requests are prepared once; each request takes the next one, so that no proxy can profit from seeing
 -- the same bytes again and the load generator pays only for a table look-up.
 
@@ -37,6 +37,10 @@ local prepared, place = {}, 0
 
 function init(args)
   local host, path, connection = args[1], args[2], args[3]
+  if connection == "same" then
+    prepared, SETS = { wrk.format("GET", path, { ["Host"] = host }) }, 1
+    return
+  end
   math.randomseed(20261122)
   for i = 1, SETS do
     local headers = {

@@ -12,6 +12,8 @@ from .programs import find
 
 HOST = "bench.test"
 """The site that is asked for."""
+KEEP, CLOSE, SAME = "keep", "close", "same"
+"""Browser-like requests over kept connections, each over a new one, or always the same short request, as plain wrk sends it."""
 _SCRIPT = Path(__file__).with_name("browser.lua")
 _MARK = "@result "
 
@@ -43,12 +45,13 @@ def parse(output: str) -> Load:
     raise ValueError(f"wrk printed no result:\n{output[-2000:]}")
 
 
-def fire(port: int, path: str, connections: int, seconds: int, core: int, close: bool = False) -> Load:
-    """Ask for `path` over `connections` connections, as fast as the answers come; `close`: a new one for each request.
+def fire(port: int, path: str, connections: int, seconds: int, core: int, mode: str = KEEP, tls: bool = False) -> Load:
+    """Ask for `path` over `connections` connections, as fast as the answers come; see KEEP, CLOSE and SAME.
 
     `seconds` is a whole number, as wrk wants it. Raises ValueError when wrk gives no result.
     """
     command = [find("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", str(_SCRIPT), f"http://127.0.0.1:{port}", "--", HOST, path, "close" if close else "keep"]
+    where = f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
+    command += ["-s", str(_SCRIPT), where, "--", HOST, path, mode]
     process = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, preexec_fn=pinned(core))
     return parse(process.stdout + process.stderr)

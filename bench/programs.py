@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,15 @@ from pathlib import Path
 
 from .process import Tree
 
-PACKAGES = {"nginx": "nginx-light", "haproxy": "haproxy", "caddy": "caddy", "wrk": "wrk"}
+PACKAGES = {
+    "nginx": "nginx-light",
+    "haproxy": "haproxy",
+    "caddy": "caddy",
+    "lighttpd": "lighttpd",
+    "apache2": "apache2-bin",
+    "openssl": "openssl",
+    "wrk": "wrk",
+}
 """Program → Debian package."""
 
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -74,14 +83,18 @@ def free_port() -> int:
         return port
 
 
-def wait_until_answering(port: int, host: str, tree: Tree, timeout: float = 15.0) -> int:
+def wait_until_answering(port: int, host: str, tree: Tree, timeout: float = 15.0, tls: bool = False) -> int:
     """Ask for `/` until the answer is 200; returns how many answers that took.
 
     Raises TimeoutError when there is none in time or the program has ended; the text holds what the program said.
     """
     answers, deadline = 0, time.monotonic() + timeout
     while tree.running() and time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        connection = http.client.HTTPConnection("localhost", port, timeout=2)
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = http.client.HTTPSConnection("localhost", port, timeout=2, context=context)
         try:
             connection.request("GET", "/", headers={"Host": host, "Connection": "close"})
             response = connection.getresponse()

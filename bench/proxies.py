@@ -13,6 +13,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import web
 from .load import HOST
 from .process import Tree
 from .programs import find, free_port, wait_until_answering
@@ -29,6 +30,7 @@ class Setting:
     servers: tuple[int, int]
     folder: Path
     workers: int = 1
+    kind: str = "proxy"
 
     @property
     def log(self) -> Path:
@@ -36,10 +38,14 @@ class Setting:
 
 
 class Proxy:
-    """One kind of proxy. `settle` is the time in seconds that its processes take to come to rest after the start."""
+    """One kind of server. `settle` is the time in seconds that its processes take to come to rest after the start.
+
+    `kinds` are the kinds of scenario in which it takes part.
+    """
 
     name = ""
     settle = 0.2
+    kinds: tuple[str, ...] = ("proxy", web.FILES, web.TLS, web.GZIP)
 
     def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
         """Write the configuration; returns the command in the foreground and what to add to the environment."""
@@ -106,6 +112,8 @@ http {{
 """
 
     def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        if setting.kind != "proxy":
+            return web.nginx(setting.kind, _fields(setting))
         file = setting.folder / "nginx.conf"
         # "user root" only saves the change of owner for the folder of this run; it costs or saves nothing per request.
         file.write_text(self.configuration.format(user="user root;" if os.geteuid() == 0 else "", **_fields(setting)))
@@ -122,6 +130,7 @@ class HAProxy(Proxy):
     """
 
     name = "haproxy"
+    kinds = ("proxy",)
     configuration = """
 global
     nbthread {workers}
@@ -203,6 +212,8 @@ http://{host} {{
 """
 
     def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        if setting.kind != "proxy":
+            return web.caddy(setting.kind, _fields(setting))
         file = setting.folder / "Caddyfile"
         file.write_text(self.configuration.format(**_fields(setting)))
         home = str(setting.folder)
@@ -243,6 +254,8 @@ proxy = "servers"
 """
 
     def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        if setting.kind != "proxy":
+            return web.gapura(self._program(), setting.kind, _fields(setting))
         file = setting.folder / "gapura.toml"
         file.write_text(self.configuration.format(**_fields(setting)))
         return [self._program(), "-c", file, "up"], {}
@@ -269,7 +282,34 @@ class Compiled(Gapura):
         return command, {**environment, "PYTHONPATH": str(self.folder)}
 
 
-PROXIES: dict[str, Proxy] = {proxy.name: proxy for proxy in (Nginx(), HAProxy(), Caddy(), Gapura(), Compiled())}
+class Lighttpd(Proxy):
+    """lighttpd, for files only."""
+
+    name = "lighttpd"
+    kinds = (web.FILES,)
+
+    def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        return web.lighttpd(setting.kind, _fields(setting))
+
+    def version(self) -> str:
+        return _first_line([find("lighttpd"), "-v"]).split()[0].rpartition("/")[2]
+
+
+class Apache(Proxy):
+    """Apache, for files only."""
+
+    name = "apache"
+    kinds = (web.FILES,)
+
+    def command(self, setting: Setting) -> tuple[list[str | Path], dict[str, str]]:
+        return web.apache(setting.kind, _fields(setting))
+
+    def version(self) -> str:
+        return _first_line([find("apache2"), "-v"]).split()[2].rpartition("/")[2]
+
+
+_ALL = (Nginx(), HAProxy(), Caddy(), Lighttpd(), Apache(), Gapura(), Compiled())
+PROXIES: dict[str, Proxy] = {proxy.name: proxy for proxy in _ALL}
 """In the order of the tables."""
 
 
@@ -282,14 +322,14 @@ class Running:
     probes: int
 
 
-def start(proxy: Proxy, servers: tuple[int, int], folder: Path, core: int, workers: int = 1) -> Running:
+def start(proxy: Proxy, servers: tuple[int, int], folder: Path, core: int, workers: int = 1, kind: str = "proxy") -> Running:
     """Start a proxy on one core and wait until it answers. Raises OSError, TimeoutError, `programs.Missing`."""
     folder.mkdir(parents=True)
-    setting = Setting(free_port(), servers, folder, workers)
+    setting = Setting(free_port(), servers, folder, workers, kind)
     command, environment = proxy.command(setting)
     tree = Tree(command, core, folder / "output", environment)
     try:
-        probes = wait_until_answering(setting.port, HOST, tree)
+        probes = wait_until_answering(setting.port, HOST, tree, tls=kind == web.TLS)
         if tree.settled_cores() != {core}:
             raise OSError(f"{proxy.name} did not stay on core {core}")
     except BaseException:
@@ -309,6 +349,9 @@ def _fields(setting: Setting) -> dict[str, object]:
         "workers": setting.workers,
         "host": HOST,
         "idle": IDLE_KEPT,
+        "www": setting.folder.parent / "www",
+        "certificate": setting.folder.parent / "certificate.pem",
+        "key": setting.folder.parent / "key.pem",
     }
 
 

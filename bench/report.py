@@ -17,6 +17,7 @@ DISTURBED = 0.05
 MEASURES = {
     "requests_per_second": "requests/s",
     "cpu_us": "CPU µs per request",
+    "answer_kb": "bytes of an answer, kB",
     "p50_ms": "latency p50, ms",
     "p99_ms": "latency p99, ms",
     "busy": "share of its core used",
@@ -25,7 +26,7 @@ MEASURES = {
     "connection_kb": "memory per connection, kB",
     "with_pm2_mb": "memory (PSS) with pm2, MB",
 }
-RATIOS = ("requests_per_second", "cpu_us", "memory_mb")
+RATIOS = ("requests_per_second", "cpu_us", "answer_kb", "memory_mb")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,19 @@ class Target:
 
 
 OURS = ("gapura", "compiled")
-TARGETS = (Target("small", "nginx", 0.6), Target("small", "caddy", 2.5), Target("1m", "nginx", 0.9), Target("stack", "", 120))
+TARGETS = (
+    Target("small", "nginx", 0.6),
+    Target("small", "caddy", 2.5),
+    Target("1m", "nginx", 0.9),
+    Target("file-1k", "nginx", 1.5),
+    Target("file-10k", "nginx", 1.5),
+    Target("file-100k", "nginx", 1.0),
+    Target("file-10m", "nginx", 0.9),
+    Target("tls", "nginx", 0.7),
+    Target("handshake", "nginx", 0.8),
+    Target("gzip", "nginx", 3.0),
+    Target("stack", "", 120),
+)
 
 
 @dataclass
@@ -187,7 +200,15 @@ class Report:
         return [name for name in SCENARIOS if name in measured]
 
 
-_NAMES = {"nginx": "nginx", "haproxy": "HAProxy", "caddy": "Caddy", "gapura": "Gapura", "compiled": "Gapura compiled"}
+_NAMES = {
+    "nginx": "nginx",
+    "haproxy": "HAProxy",
+    "caddy": "Caddy",
+    "lighttpd": "lighttpd",
+    "apache": "Apache",
+    "gapura": "Gapura",
+    "compiled": "Gapura compiled",
+}
 
 
 def _table(proxies: list[str], rows: Iterable[list[str]]) -> Iterator[str]:

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import backend
-from .load import HOST, Load, fire
+from . import backend, web
+from .load import CLOSE, HOST, KEEP, SAME, Load, fire
 from .loglines import LogLines, mismatch
 from .machine import ROOT
 from .process import Tree, core_seconds, pinned
@@ -23,21 +23,31 @@ IDLE_CONNECTIONS = 10_000
 
 @dataclass(frozen=True)
 class Scenario:
-    """A load; `close`: a new connection for each request."""
+    """A load. `mode`: how requests and connections are made (bench/load.py); `kind`: what the servers are set up for."""
 
     name: str
     title: str
     path: str = ""
     connections: int = 0
-    close: bool = False
+    mode: str = KEEP
+    kind: str = "proxy"
 
 
 LOADS = (
     Scenario("small", "small answers, 64 connections", backend.SMALL, 64),
     Scenario("64k", "64 KB, 64 connections", backend.MIDDLE, 64),
     Scenario("1m", "1 MB, 16 connections", backend.LARGE, 16),
-    Scenario("connect", "small, a new connection per request", backend.SMALL, 64, close=True),
+    Scenario("connect", "small, a new connection per request", backend.SMALL, 64, CLOSE),
     Scenario("many", "small, 1,000 connections", backend.SMALL, 1000),
+    Scenario("file-1k", "file of 1 KB", "/1k.bin", 64, SAME, web.FILES),
+    Scenario("file-10k", "file of 10 KB", "/10k.bin", 64, SAME, web.FILES),
+    Scenario("file-100k", "file of 100 KB", "/100k.bin", 64, SAME, web.FILES),
+    Scenario("file-10m", "file of 10 MB", "/10m.bin", 8, SAME, web.FILES),
+    Scenario("browser-1k", "file of 1 KB, browsers", "/1k.bin", 64, KEEP, web.FILES),
+    Scenario("browser-10k", "file of 10 KB, browsers", "/10k.bin", 64, KEEP, web.FILES),
+    Scenario("tls", "file of 1 KB over TLS", "/1k.bin", 64, SAME, web.TLS),
+    Scenario("handshake", "a TLS handshake per request", "/1k.bin", 64, CLOSE, web.TLS),
+    Scenario("gzip", "page of 100 KB, proxied and compressed", web.PAGE, 16, KEEP, web.GZIP),
 )
 IDLE = Scenario("idle", f"{IDLE_CONNECTIONS:,} idle connections")
 STACK = Scenario("stack", "whole stack with 2 workers, idle")
@@ -96,7 +106,7 @@ def take(proxy: Proxy, scenario: Scenario, number: int, place: Place, windows: W
     sample = Sample(proxy.name, scenario.name, number)
     folder = place.folder / f"{proxy.name}-{scenario.name}-{number}"
     try:
-        running = start(proxy, place.servers, folder, place.proxy_core, workers=2 if scenario is STACK else 1)
+        running = start(proxy, place.servers, folder, place.proxy_core, 2 if scenario is STACK else 1, scenario.kind)
         try:
             time.sleep(proxy.settle)
             if scenario is STACK:
@@ -116,13 +126,14 @@ def take(proxy: Proxy, scenario: Scenario, number: int, place: Place, windows: W
 
 def direct(scenario: Scenario, place: Place) -> float:
     """Requests per second that the load gets from a server behind without a proxy: the most that can be measured."""
-    load = fire(place.servers[0], scenario.path, scenario.connections, 1, place.load_core, scenario.close)
+    load = fire(place.servers[0], scenario.path, scenario.connections, 1, place.load_core, scenario.mode)
     return load.requests / load.seconds
 
 
 def _measure_load(sample: Sample, scenario: Scenario, running: Running, place: Place, windows: Windows) -> None:
     def fire_for(seconds: int) -> Load:
-        return fire(running.setting.port, scenario.path, scenario.connections, seconds, place.load_core, scenario.close)
+        port, tls = running.setting.port, scenario.kind == web.TLS
+        return fire(port, scenario.path, scenario.connections, seconds, place.load_core, scenario.mode, tls)
 
     log = LogLines(running.setting.log)
     requests, unfinished = running.probes, 0
@@ -145,6 +156,7 @@ def _measure_load(sample: Sample, scenario: Scenario, running: Running, place: P
         sample.figures = {
             "requests_per_second": load.requests / load.seconds,
             "cpu_us": watch.cpu / load.requests * 1e6,
+            "answer_kb": load.bytes / load.requests / 1000,
             "p50_ms": load.p50_us / 1000,
             "p99_ms": load.p99_us / 1000,
             "busy": watch.cpu / load.seconds,

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import idle, load, loglines, machine, micro, process, programs, proxies, report, scenarios  # noqa: E402
+from bench import idle, load, loglines, machine, micro, process, programs, proxies, report, scenarios, web  # noqa: E402
 from bench.__main__ import options, order, save  # noqa: E402
 
 RESULT = (
@@ -195,18 +195,51 @@ def test_results_are_written_as_json_and_markdown(tmp_path: Path, capsys: pytest
 
 def test_every_round_begins_with_another_proxy_and_memory_is_taken_once() -> None:
     small, stack = scenarios.SCENARIOS["small"], scenarios.STACK
-    taken = [(number, scenario.name, proxy) for number, scenario, proxy in order(["a", "b"], [small, stack], 2)]
+    taken = [(number, scenario.name, proxy) for number, scenario, proxy in order(["nginx", "gapura"], [small, stack], 2)]
     assert taken == [
-        (1, "small", "a"),
-        (1, "small", "b"),
-        (1, "stack", "a"),
-        (1, "stack", "b"),
-        (2, "small", "b"),
-        (2, "small", "a"),
+        (1, "small", "nginx"),
+        (1, "small", "gapura"),
+        (1, "stack", "nginx"),
+        (1, "stack", "gapura"),
+        (2, "small", "gapura"),
+        (2, "small", "nginx"),
     ]
 
 
-@pytest.mark.parametrize("wrong", [["--only", "big"], ["--proxy", "apache"], ["--rounds", "0"], ["--rounds", "x"], ["small"]])
+def test_a_server_takes_part_in_what_it_is_set_up_for() -> None:
+    names = list(proxies.PROXIES)
+    taken = {(scenario.kind, proxy) for _, scenario, proxy in order(names, list(scenarios.LOADS), 1)}
+    assert {proxy for kind, proxy in taken if kind == "proxy"} == {"nginx", "haproxy", "caddy", "gapura", "compiled"}
+    assert {proxy for kind, proxy in taken if kind == web.FILES} == {"nginx", "caddy", "lighttpd", "apache", "gapura", "compiled"}
+    assert {proxy for kind, proxy in taken if kind == web.GZIP} == {"nginx", "caddy", "gapura", "compiled"}
+
+
+@pytest.mark.parametrize("kind", [web.FILES, web.TLS, web.GZIP])
+@pytest.mark.parametrize("name", proxies.PROXIES)
+def test_each_web_server_is_told_where_its_files_and_log_are(
+    name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = proxies.PROXIES[name]
+    if kind not in server.kinds:
+        return
+    for module in (proxies, web):
+        monkeypatch.setattr(module, "find", lambda program: f"/bin/{program}")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    command, _ = server.command(proxies.Setting(4001, (4002, 4003), folder, 1, kind))
+    written = "".join(path.read_text() for path in folder.iterdir()) + " ".join(map(str, command))
+    needed = ["4001", str(folder / "access.log")]
+    needed += {web.FILES: [str(tmp_path / "www")], web.TLS: [str(tmp_path / "key.pem")], web.GZIP: ["127.0.0.1:4002", "gzip"]}[kind]
+    for word in needed:
+        assert word in written
+
+
+def test_the_page_is_the_same_each_time_and_text() -> None:
+    assert web.page(5000) == web.page(5000)
+    assert 5000 <= len(web.page(5000)) < 6000
+
+
+@pytest.mark.parametrize("wrong", [["--only", "big"], ["--proxy", "iis"], ["--rounds", "0"], ["--rounds", "x"], ["small"]])
 def test_wrong_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         options(wrong)
@@ -214,7 +247,7 @@ def test_wrong_options_are_refused(wrong: list[str], capsys: pytest.CaptureFixtu
     assert "usage: bench/run" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", proxies.PROXIES)
+@pytest.mark.parametrize("name", [name for name, proxy in proxies.PROXIES.items() if "proxy" in proxy.kinds])
 def test_each_proxy_is_told_the_same_addresses_and_log(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxies, "find", lambda program: f"/bin/{program}")
     setting = proxies.Setting(port=4001, servers=(4002, 4003), folder=tmp_path)
