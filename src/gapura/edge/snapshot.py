@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from functools import partial
 
@@ -13,10 +12,11 @@ from gapura.edge import compress, edit, guard, limit, traffic
 from gapura.edge.exchange import Exchange
 from gapura.edge.files import Files
 from gapura.edge.forward import Forward
+from gapura.edge.key import key_of
 from gapura.edge.replies import redirect, respond
 from gapura.edge.request import ProxyOptions
 from gapura.edge.router import PAUSED, Route, Router, Site, Step
-from gapura.edge.variables import compile_text, quote_path
+from gapura.edge.variables import quote_path
 
 NANOSECONDS = 1_000_000_000
 
@@ -63,7 +63,7 @@ class Snapshot:
             keepalive_ns=int(upstream["keepalive_timeout"] * NANOSECONDS),
             tunnel_ns=int(edge["timeouts"]["tunnel"] * NANOSECONDS),
             host_header=route["host_header"].encode(),
-            key=_key(upstream),
+            key=key_of(upstream),
             target=_rewrite(route),
             served_by=edge["served_by"],
         )
@@ -89,22 +89,6 @@ def _proxy(upstream: Upstream, options: ProxyOptions, exchange: Exchange) -> int
     """The step of a `proxy` route."""
     Forward(exchange, upstream, options).begin(exchange.sink.now)
     return PAUSED
-
-
-def _key(upstream: UpstreamPlan) -> Callable[[Exchange], bytes] | None:
-    """What the policy goes by: nothing, the client's address, or the string of `hash`."""
-    if upstream["policy"] == "ip_hash":
-        return _packed_client
-    if upstream["policy"] == "hash":
-        return compile_text(upstream["key"])
-    return None
-
-
-def _packed_client(exchange: Exchange) -> bytes:
-    try:
-        return ipaddress.ip_address(exchange.client.decode()).packed
-    except ValueError:
-        return b""
 
 
 def _rewrite(route: RoutePlan) -> Callable[[Exchange], bytes] | None:
