@@ -16,6 +16,7 @@ from gapura.board import CONNS, H_USED, HEALTH, PORT, READY, READY_AT, RETURNS_A
 from gapura.config.load import load
 from gapura.config.plan import Plan
 from gapura.edge.worker import Worker
+from gapura.tally import Tally
 
 from .backend import Answer, Backend, ordinary
 from .client import Client
@@ -51,6 +52,7 @@ class Edge:
         self.port = 0
         self.generation = 0
         self.worker: Observed
+        self.tally: Tally
         self.board: Board
         self.master: ipc.Channel
 
@@ -79,13 +81,14 @@ class Edge:
     async def start(self, text: str = "", log: str = "", **edge: Any) -> Edge:
         """Serve a configuration: `text` is TOML; `edge` are keys of its [edge] table, `log` the access log's format."""
         self.board = Board.create(time.monotonic_ns())
+        self.tally = Tally.create()
         self.board.cells[H_USED] = 1
         self.master, theirs = ipc.pair()
         theirs.setblocking(False)
         self.worker = Observed(self.loop, ipc.Channel(theirs))
         self.loop.add_reader(theirs.fileno(), self.worker.on_readable)
         self.loop.add_reader(self.master.fileno(), self._hear)
-        self.say({"type": "welcome", "column": 0, "heartbeat": 0.1}, (self.board.fd,))
+        self.say({"type": "welcome", "column": 0, "heartbeat": 0.1}, (self.board.fd, self.tally.fd))
         await self.serve(configuration(text, edge, log))
         self.port = await self.listen()
         return self
@@ -209,8 +212,8 @@ class Edge:
                     self.loop.remove_reader(channel.fileno())
                     channel.close()
             await asyncio.sleep(0.03)  # the last beat
-            for board in (self.board, self.worker.board):
-                os.close(board.fd)
+            for shared in (self.board, self.worker.board, self.tally, self.worker.tally):
+                os.close(shared.fd)
         for backend in self.backends:
             assert backend.broken == []
 

@@ -18,6 +18,7 @@ from gapura import ipc
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.load import load
 from gapura.edge.worker import Worker
+from gapura.tally import Tally
 
 from .backend import Request, Wire
 from .client import get
@@ -263,13 +264,14 @@ def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> 
     file = tmp_path / "gapura.toml"
     file.write_text('[edge]\nhttp = "127.0.0.1:8080"\nworkers = 1\n[sites."*"]\nrespond = "hi"\n')
     board = Board.create(time.monotonic_ns())
+    tally = Tally.create()
     master, theirs = ipc.pair()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = listening.getsockname()
         worker = subprocess.Popen([sys.executable, "-P", "-m", "gapura.edge", "0"], stdin=theirs)
         theirs.close()
         try:
-            master.send({"type": "welcome", "column": 0, "heartbeat": 0.25}, (board.fd,))
+            master.send({"type": "welcome", "column": 0, "heartbeat": 0.25}, (board.fd, tally.fd))
             master.send({"type": "prepare", "generation": 1, "plan": load(str(file))})
             master.send({"type": "listen", "addresses": [list(address)]}, (listening.fileno(),))
             master.send({"type": "commit", "generation": 1})
@@ -285,3 +287,4 @@ def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> 
             worker.kill()
             worker.wait()
             os.close(board.fd)
+            os.close(tally.fd)

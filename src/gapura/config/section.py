@@ -31,6 +31,22 @@ class Also:
         return {"anyOf": [self.schema, handler(core)]}
 
 
+class OneOfMany:
+    """One element may stand for a list with it alone, whatever its form is."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The list around a single element before the type's own check."""
+        return core_schema.no_info_before_validator_function(
+            lambda value: value if value is None or isinstance(value, list) else [value], handler(source)
+        )
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The element, or the list."""
+        made = handler(core)
+        (items,) = [form["items"] for form in made.get("anyOf", [made]) if "items" in form]
+        return {"anyOf": [items, *made.get("anyOf", [made])]}
+
+
 def short(key: str) -> BeforeValidator:
     """A text instead of a table means the table with only `key`."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)

@@ -20,6 +20,7 @@ from gapura.wire.request import RequestHead
 if TYPE_CHECKING:
     from gapura.balance.server import Server
     from gapura.edge.snapshot import Snapshot
+    from gapura.edge.limit import Counted
     from gapura.edge.worker import Worker
 
 UNKNOWN: Final = -1
@@ -88,8 +89,8 @@ class Exchange:
 
     __slots__ = (
         "worker", "sink", "snapshot", "head", "client", "host_name", "request_id",
-        "site", "route", "handler", "step", "reroutes", "body_seen",
-        "status", "started", "sent", "tries", "server", "server_port",
+        "site", "route", "groups", "rewritten", "handler", "step", "reroutes", "body_seen",
+        "status", "started", "sent", "tries", "server", "server_port", "counted", "user",
         "started_at", "claimed_at", "answered_at", "ended_at",
     )  # fmt: skip
 
@@ -130,6 +131,7 @@ class Exchange:
     def begin(self) -> None:
         """Find the route and run its steps."""
         head = self.head
+        self.counted: Counted | None = None
         try:
             router = self.snapshot.router
             self.host_name, site = router.known.get(head.host or b"") or router.site(head.host)
@@ -241,3 +243,5 @@ class Exchange:
         log = self.worker.access_log
         if log is not None:
             log.add(self)
+        if self.counted is not None:
+            self.counted.end()

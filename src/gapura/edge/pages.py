@@ -15,7 +15,7 @@ REASONS: Final = {
     200: "OK", 204: "No Content", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect",
     308: "Permanent Redirect", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
-    421: "Misdirected Request", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    421: "Misdirected Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
     505: "HTTP Version Not Supported",
 }  # fmt: skip
@@ -26,6 +26,7 @@ _TITLES: Final = {
         421: "No site of this name lives here",
         502: "The application broke off its answer",
         503: "The application is not answering right now",
+        429: "That was too often",
         504: "The application took too long",
     },
     "id": {
@@ -38,6 +39,7 @@ _TITLES: Final = {
         503: "Aplikasi sedang tidak menjawab",
         504: "Aplikasi terlalu lama menjawab",
     },
+        429: "Itu terlalu sering",
 }
 
 _WORDS: Final = {
@@ -67,9 +69,18 @@ _WORDS: Final = {
         "reading": "Files can be read here, with GET or HEAD.",
         "nowhere": "There is no page at this address.",
         "large": "The request body is larger than the {limit} bytes allowed here.",
+        "often": "More requests came than are allowed here.",
+        "many": "Too many requests are under way at the same time.",
     },
     "id": {
         "retry": "Halaman ini mencoba lagi sendiri dalam {time}.",
+        "method": "This address takes other methods: {methods}.",
+        "network": "Your address is not among those that may come in.",
+        "password": "A name and a password are needed.",
+        "token": "A valid token is needed.",
+        "claims": "Your token does not let you in here.",
+        "decider": "The server that decides about access does not answer.",
+        "attempts": "Too many passwords are being checked. Try again in a moment.",
         "again": "Coba lagi dalam {time}.",
         "id": "Permintaan",
         "since": "Ini sudah berlangsung {time}.",
@@ -94,6 +105,8 @@ _WORDS: Final = {
         "reading": "Berkas di sini hanya dapat dibaca, dengan GET atau HEAD.",
         "nowhere": "Tidak ada halaman di alamat ini.",
         "large": "Isi permintaan lebih besar dari {limit} bita yang diizinkan di sini.",
+        "often": "Permintaan datang lebih banyak dari yang diizinkan di sini.",
+        "many": "Terlalu banyak permintaan yang berjalan bersamaan.",
     },
 }
 

@@ -57,7 +57,9 @@ class Waiting:
         self.exchange.sink.pause_body()
 
     def body_end(self) -> None:
+        """All is here. Reading goes on, or it would not be noticed that the client leaves."""
         self._ended = True
+        self.exchange.sink.resume_body()
 
     def pause(self) -> None:
         """Nothing is being sent yet."""

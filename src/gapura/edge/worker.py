@@ -33,6 +33,7 @@ from gapura.edge.tunnel import Tunnel
 from gapura.errors import GapuraError
 
 BEAT: Final = 0.1
+from gapura.tally import Tally
 """Seconds between heartbeats and between looks at the exchanges under way."""
 SWEEP: Final = 5
 """Beats between looks at all connections and between writes of the access log."""
@@ -50,6 +51,7 @@ class Worker:
         self.board: Board
         self.column = -1
         self.snapshot: Snapshot
+        self.tally: Tally
         self.prepared: Snapshot | None = None
         self.committed = False
         self.draining = False
@@ -167,6 +169,7 @@ class Worker:
         self.column = message["column"]
         self._row = self.board.process(WORKER_ROW + self.column)
         self.beat()
+        self.tally = Tally(fds[1], self.column)
         self.say({"type": "hello", "role": "worker", "pid": os.getpid()})
 
     def _on_prepare(self, message: dict[str, Any], fds: list[int]) -> None:

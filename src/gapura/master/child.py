@@ -15,6 +15,7 @@ from gapura.master.link import Link
 from gapura.master.loop import Loop
 from gapura.master.sockets import Share
 from gapura.procs import launch, tree
+from gapura.tally import Tally
 
 HEARTBEAT = 0.25
 """Seconds between two heartbeats of every process."""
@@ -95,7 +96,7 @@ class Child:
         return now - max(beat, since) > HUNG_AFTER * 1e9
 
 
-def execute(loop: Loop, role: str, argv: list[str], board: Board, column: int, user: str) -> Child:
+def execute(loop: Loop, role: str, argv: list[str], board: Board, tally: Tally, column: int, user: str) -> Child:
     """Start a child and welcome it. Raises `launch.LaunchError` and OSError."""
     channel, theirs = pair()
     try:
@@ -110,5 +111,6 @@ def execute(loop: Loop, role: str, argv: list[str], board: Board, column: int, u
     row = board.process(child.row)
     board.cells[row + P_BEAT] = 0
     board.cells[row + P_PID] = process.pid
-    child.link.send({"type": "welcome", "column": column, "heartbeat": HEARTBEAT}, (board.fd,))
+    shared = (board.fd, tally.fd) if role == WORKER else (board.fd,)
+    child.link.send({"type": "welcome", "column": column, "heartbeat": HEARTBEAT}, shared)
     return child

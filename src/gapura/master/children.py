@@ -16,6 +16,7 @@ from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
 from gapura.procs.output import Output
+from gapura.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Children:
     def __init__(self, loop: Loop, board: Board, sockets: Sockets, argv: dict[str, list[str]] | None = None) -> None:
         self.loop = loop
         self.board = board
+        self.tally = Tally.create()
         self.sockets = sockets
         self.argv = argv or ARGV
         self.user = ""
@@ -228,6 +230,7 @@ class Children:
                 self.board.cells[row + b.P_PID] = 0
             if child.role == WORKER:
                 self.clear_column(child.column)
+                self.tally.clear_column(child.column)
         if not self._ending and child.started_here and not child.draining:
             log.error("%s %d ended %s: a new one takes its place", child.role, child.pid, how(status))
             self._replace(child)
@@ -261,7 +264,7 @@ class Children:
         if column is None:
             return
         try:
-            child = execute(self.loop, role, self.argv[role], self.board, column, self.user)
+            child = execute(self.loop, role, self.argv[role], self.board, self.tally, column, self.user)
         except (LaunchError, OSError) as error:
             self._trouble = f"a {role} process cannot be started: {error}"
             log.error("%s", self._trouble)
