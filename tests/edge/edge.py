@@ -34,8 +34,7 @@ class Observed(Worker):
 
     def finish(self) -> None:
         self.finished = True
-        if self.access_log is not None:
-            self.access_log.flush()
+        self.logs.flush()
 
 
 class Edge:
@@ -185,8 +184,7 @@ class Edge:
 
     def lines(self) -> list[str]:
         """What the access log holds."""
-        if self.worker.access_log is not None:
-            self.worker.access_log.flush()
+        self.worker.logs.flush()
         return self.log.read_text().splitlines()
 
     def fields(self) -> list[dict[str, Any]]:
@@ -205,8 +203,7 @@ class Edge:
             self.worker.pool.close()
             for listener in self.worker.listeners.values():
                 listener.stop()
-            if self.worker.access_log is not None:
-                self.worker.access_log.close()
+            self.worker.logs.close()
             for channel in (self.master, self.worker.channel):
                 if not channel.closed:
                     self.loop.remove_reader(channel.fileno())

@@ -95,7 +95,7 @@ def make_plan(folder: Path, *apps: AppPlan, port: int = 0, workers: int = 1, **u
         "file": str(folder / "gapura.toml"),
         "folder": str(folder),
         "paths": {"run": run, "logs": str(folder / "logs"), "lib": str(folder / "lib")},
-        "edge": {**edge, "access_log": {"path": "", "format": "combined"}},
+        "edge": {**edge, "access_log": {"path": ""}, "log_files": []},
         "apps": {app["name"]: app for app in apps},
         "upstreams": upstreams,
         "sites": [],

@@ -20,7 +20,7 @@ def plan(tmp_path: Path) -> Any:
     state = tmp_path / ".gapura"
     logs = state / "logs"
     return {
-        "edge": {"user": "", "access_log": {"path": str(logs / "access.log")}, "error_log": str(logs / "error.log")},
+        "edge": {"user": "", "log_files": [{"path": str(logs / name), "rotate": None} for name in ("access.log", "error.log")]},
         "paths": {"run": str(state), "logs": str(logs), "lib": str(state / "lib")},
     }
 
@@ -89,7 +89,7 @@ def test_a_file_with_another_name_is_not_given_away(plan: Any, tmp_path: Path) -
     folders.make(plan["paths"])
     secret = tmp_path / "secret"
     secret.touch(0o600)
-    os.link(secret, plan["edge"]["access_log"]["path"])
+    os.link(secret, plan["edge"]["log_files"][0]["path"])
     with pytest.raises(CommandError, match="the file has another name as well"):
         folders.admit(plan)
     assert secret.stat().st_uid == 0
@@ -101,7 +101,7 @@ def test_a_log_that_is_a_link_is_not_followed(plan: Any, tmp_path: Path) -> None
     folders.make(plan["paths"])
     secret = tmp_path / "secret"
     secret.touch(0o600)
-    Path(plan["edge"]["access_log"]["path"]).symlink_to(secret)
+    Path(plan["edge"]["log_files"][0]["path"]).symlink_to(secret)
     with pytest.raises(OSError, match="symbolic links"):
         folders.admit(plan)
     assert secret.stat().st_uid == 0

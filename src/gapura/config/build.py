@@ -7,11 +7,12 @@ from typing import Final
 
 from .addresses import is_loopback
 from .build_apps import build_app, check_ports, cpu_count
+from .build_log import LogPlans
 from .build_sites import Sites
-from .build_upstreams import Resolver, Upstreams, absolute
+from .build_upstreams import Resolver, Upstreams
 from .findings import Findings
 from .place import paths_of
-from .plan import FORMAT, EdgePlan, ListenPlan, PathsPlan, Plan
+from .plan import FORMAT, EdgePlan, ListenPlan, Plan
 from .schema import Document
 from .schema_edge import Edge
 
@@ -24,7 +25,8 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     file = findings.sources.file
     folder = os.path.dirname(file)
     paths = paths_of(file)
-    edge = _edge(findings, document.edge, paths, folder)
+    logs = LogPlans(findings, paths, folder, document.edge.access_log, document.edge.error_log)
+    edge = _edge(findings, document.edge, logs)
     apps = {name: build_app(findings, name, app, folder) for name, app in document.apps.items()}
     check_ports(findings, apps, edge["http"])
     upstreams = Upstreams(findings)
@@ -35,7 +37,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
             message = f'"{name}" is an upstream as well'
             findings.error(("apps", name), message, "an app is an upstream of its own: give one another name", at_key=True)
         upstreams.add_app(name, app, apps[name]["instances"])
-    sites = Sites(findings, upstreams, _names(findings), folder)
+    sites = Sites(findings, upstreams, _names(findings), folder, logs)
     for key, site in document.sites.items():
         sites.add(key, site)
     upstreams.resolve(resolver)
@@ -87,8 +89,7 @@ def _names(findings: Findings) -> dict[str, str]:
     return names
 
 
-def _edge(findings: Findings, edge: Edge, paths: PathsPlan, folder: str) -> EdgePlan:
-    log = edge.access_log
+def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
     return {
         "http": _listeners(findings, edge),
         "workers": edge.workers or cpu_count(),
@@ -109,18 +110,13 @@ def _edge(findings: Findings, edge: Edge, paths: PathsPlan, folder: str) -> Edge
             "connections": edge.limits.connections,
             "connections_per_client": edge.limits.connections_per_client,
         },
-        "access_log": {"path": _log_path(log.path, paths, folder, "access.log"), "format": log.format},
-        "error_log": _log_path(edge.error_log, paths, folder, "error.log"),
+        "access_log": logs.access,
+        "error_log": logs.error,
+        "log_files": logs.files,
         "trusted_proxies": edge.trusted_proxies,
         "served_by": edge.served_by,
         "backlog": edge.backlog,
     }
-
-
-def _log_path(written: str | None, paths: PathsPlan, folder: str, name: str) -> str:
-    if written is None:
-        return os.path.join(paths["logs"], name)
-    return written if written in ("", "-") else absolute(folder, written)
 
 
 def _listeners(findings: Findings, edge: Edge) -> list[ListenPlan]:

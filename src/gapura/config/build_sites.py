@@ -11,6 +11,7 @@ from .build_access import access
 from .build_compress import compress
 from .build_edit import edit
 from .build_limit import limit
+from .build_log import LogPlans
 from .build_traffic import traffic
 from .build_upstreams import Upstreams, absolute
 from .findings import Findings
@@ -33,11 +34,12 @@ _BARE_HOST: Final = re.compile(r"[0-9.]+|localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+
 class Sites:
     """Collects the sites of a plan; `names` are the upstreams and apps that `proxy` may name."""
 
-    def __init__(self, findings: Findings, upstreams: Upstreams, names: Mapping[str, str], folder: str) -> None:
+    def __init__(self, findings: Findings, upstreams: Upstreams, names: Mapping[str, str], folder: str, logs: LogPlans) -> None:
         self.findings = findings
         self.upstreams = upstreams
         self.names = names
         self.folder = folder
+        self.logs = logs
         self.plans: list[SitePlan] = []
         self.host_of: dict[str, str] = {}
         self._owners: dict[str, str] = {}
@@ -53,7 +55,8 @@ class Sites:
             hint = "write them into the routes, or give the site an action"
             self.findings.error((*path, left[0]), f'{", ".join(left)} without an action for "/"', hint, at_key=True)
         self._check_paths(path, site, routes)
-        self.plans.append({"hosts": hosts, "routes": routes})
+        access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
+        self.plans.append({"hosts": hosts, "access_log": access_log, "routes": routes})
         plain = next((host for host in hosts if "*" not in host), None)
         for route in routes:
             if plain and route["upstream"]:
@@ -111,6 +114,7 @@ class Sites:
             "location": route.redirect.to if route.redirect else "",
             "body": route.respond.body if route.respond else "",
             "content_type": route.respond.type if route.respond else "",
+            "access_log": self.logs.of(options),
             "access": access(options),
             "limit": limit(options),
             "edit": edit(options),

@@ -12,6 +12,7 @@ from .plan_access import AccessPlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
 from .plan_limit import LimitPlan
+from .plan_log import AccessLogPlan, LogFilePlan
 from .plan_traffic import TrafficPlan
 
 FORMAT = 1
@@ -45,11 +46,6 @@ class LimitsPlan(TypedDict):
     connections_per_client: int  # per client address and worker, 0 = no limit
 
 
-class AccessLogPlan(TypedDict):
-    path: str  # "" = off, "-" = standard output
-    format: str  # "combined", "json" or a format string with $variables
-
-
 class EdgePlan(TypedDict):
     http: list[ListenPlan]
     workers: int
@@ -58,6 +54,7 @@ class EdgePlan(TypedDict):
     limits: LimitsPlan
     access_log: AccessLogPlan
     error_log: str  # path, "-" = standard error
+    log_files: list[LogFilePlan]  # all files that workers write, those of sites too
     trusted_proxies: list[str]  # networks whose X-Forwarded-* are believed
     served_by: bool  # X-Served-By in answers
     backlog: int
@@ -137,6 +134,7 @@ class RoutePlan(TypedDict):
     location: str  # redirect; may hold $variables (config/variables.py)
     body: str  # respond
     content_type: str  # respond
+    access_log: AccessLogPlan | None  # None: the edge's
     access: AccessPlan | None  # None here and below: nothing is asked for, nothing is paid
     limit: LimitPlan | None
     edit: EditPlan | None
@@ -146,6 +144,7 @@ class RoutePlan(TypedDict):
 
 class SitePlan(TypedDict):
     hosts: list[str]  # lower case; "example.com", "*.example.com", "*"
+    access_log: AccessLogPlan | None  # of what it answers without a route; None: the edge's
     routes: list[RoutePlan]
 
 

@@ -123,9 +123,8 @@ def first_obstacle(user: str, paths: Iterable[str]) -> str:
 def _necessary(plan: Plan) -> list[str]:
     """What a worker must reach: the program, and the way to the control socket and to its logs."""
     program = [sys.executable, __file__, *_origin("uvloop")]
-    logs = [plan["edge"]["access_log"]["path"], plan["edge"]["error_log"]]
     ours = {plan["paths"]["run"], plan["paths"]["logs"]}
-    folders = [plan["paths"]["run"], *(os.path.dirname(path) for path in logs if path not in ("", "-"))]
+    folders = [plan["paths"]["run"], *(os.path.dirname(file["path"]) for file in plan["edge"]["log_files"])]
     return [*program, *(_before(folder, ours) for folder in folders)]
 
 

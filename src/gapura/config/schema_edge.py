@@ -8,12 +8,12 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from .addresses import AddressError, network, parse_listener
 from .quantities import BytesOrNone, PositiveBytes, PositiveSeconds
-from .section import Also, Section, Text, by, check_variables, short, wrapped
-from .words import did_you_mean, shown, wrong
+from .schema_log import AccessLog, AccessLogTable, ErrorLog, ErrorLogTable
+from .section import Also, Section, Text, by, wrapped
+from .words import shown, wrong
 
 MAX_WORKERS: Final = 32
 """Half the board's columns: old and new workers exist side by side while one replaces the other."""
-FORMATS: Final = ("combined", "json")
 
 
 def _listener(value: object) -> list[tuple[str, int]]:
@@ -31,21 +31,6 @@ def _workers(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_WORKERS:
         raise wrong(f"workers must be from 1 to {MAX_WORKERS}", 'or "auto": one for each CPU')
     return value
-
-
-def _format(value: object) -> object:
-    if isinstance(value, str) and value not in FORMATS and "$" not in value:
-        hint = did_you_mean(value, FORMATS, label="one of")
-        raise wrong(f'there is no log format "{shown(value)}"', f'{hint}; one of your own has variables: "$remote_addr $status"')
-    if isinstance(value, str):
-        check_variables(value, answered=True)
-    return value
-
-
-def _access_log(value: object) -> object:
-    if value is True:
-        return {}
-    return {"path": ""} if value is False else value
 
 
 _LISTENER_SCHEMA: Final[dict[str, object]] = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 65535}, {"type": "string"}]}
@@ -90,15 +75,6 @@ class Limits(Section):
     """Most connections from one client address, for each worker; 0: no limit. nginx: limit_conn."""
 
 
-class AccessLog(Section):
-    """Where and how each request is written down."""
-
-    path: Text | None = None
-    """File; "-" is standard output, "" is none. Left out: access.log in the logs folder. nginx: access_log."""
-    format: Annotated[Text, BeforeValidator(_format)] = "combined"
-    """`combined`, `json`, or a text of your own with variables, such as "$remote_addr $status". nginx: log_format."""
-
-
 class Edge(Section):
     """Where Gapura listens, with how many workers, and what it bears."""
 
@@ -118,12 +94,11 @@ class Edge(Section):
     """How long a client may take."""
     limits: Limits = Limits()
     """How much a client may send."""
-    access_log: Annotated[AccessLog, short("path"), BeforeValidator(_access_log), Also({"type": ["string", "boolean"]})] = (
-        AccessLog()
-    )
-    """A path, false for none, or a table with path and format. nginx: access_log."""
-    error_log: Text | None = None
-    """File for what goes wrong; "-" is standard error. Left out: error.log in the logs folder. nginx: error_log."""
+    access_log: AccessLogTable = AccessLog()
+    """A path, false for none, or a table. nginx: access_log."""
+    error_log: ErrorLogTable = ErrorLog()
+    """File for what goes wrong, or a table with path and rotate; "-" is standard error. Left out: error.log in the logs folder.
+    nginx: error_log."""
     trusted_proxies: Annotated[
         list[Annotated[str, by(lambda value: network(value) if isinstance(value, str) else value)]],
         wrapped,

@@ -12,6 +12,7 @@ from .schema_access import AccessOptions
 from .schema_compress import CompressOptions
 from .schema_edit import EditOptions
 from .schema_limit import LimitOptions
+from .schema_log import LogOptions
 from .schema_traffic import TrafficOptions
 from .section import Also, Among, Section, Text, Texts, check_variables, short
 from .variables import names
@@ -113,7 +114,7 @@ class Redirect(Section):
     """301 and 308: for ever, browsers remember it; 302, 303 and 307: this time."""
 
 
-class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions):
+class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions, LogOptions):
     """What is done with a request: exactly one of proxy, files, redirect and respond."""
 
     proxy: Text | None = None

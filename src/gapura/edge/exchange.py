@@ -19,6 +19,7 @@ from gapura.wire.request import RequestHead
 
 if TYPE_CHECKING:
     from gapura.balance.server import Server
+    from gapura.edge.access_log import AccessLog
     from gapura.edge.snapshot import Snapshot
     from gapura.edge.limit import Counted
     from gapura.edge.worker import Worker
@@ -125,13 +126,13 @@ class Exchange:
         self.status = self.sent = self.tries = self.server_port = 0
         self.started = False
         self.server = None
+        self.counted: Counted | None = None
         self.started_at = started_at
         self.claimed_at = self.answered_at = self.ended_at = 0
 
     def begin(self) -> None:
         """Find the route and run its steps."""
         head = self.head
-        self.counted: Counted | None = None
         try:
             router = self.snapshot.router
             self.host_name, site = router.known.get(head.host or b"") or router.site(head.host)
@@ -240,8 +241,14 @@ class Exchange:
     def finish(self, now: int) -> None:
         """The exchange is over: note it. Called once, by the sink."""
         self.ended_at = now
-        log = self.worker.access_log
-        if log is not None:
-            log.add(self)
         if self.counted is not None:
             self.counted.end()
+        log = self.log
+        if log is not None:
+            log.add(self)
+
+    @property
+    def log(self) -> AccessLog | None:
+        """The log that its line is for: that of its route, of its site, or of the edge."""
+        route, site = self.route, self.site
+        return route.log if route is not None else self.worker.logs.main if site is None else site.log

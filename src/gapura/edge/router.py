@@ -12,6 +12,7 @@ from gapura.config.plan import RoutePlan, SitePlan
 from gapura.wire.target import host_name
 
 if TYPE_CHECKING:
+    from gapura.edge.access_log import AccessLog
     from gapura.edge.exchange import Exchange
 
 NEXT, ANSWERED, PAUSED, REROUTE = range(4)
@@ -27,11 +28,12 @@ _REMEMBERED: Final = 1024
 class Route:
     """A compiled route: what it matches and the steps that answer."""
 
-    __slots__ = ("name", "exact", "prefix", "steps", "body_limit", "plan")
+    __slots__ = ("name", "exact", "prefix", "steps", "body_limit", "plan", "log")
 
     name: bytes
     prefix: bytes
     plan: RoutePlan
+    log: AccessLog | None  # given by `Logs.take_up` when the generation is committed
 
     def __init__(self, plan: RoutePlan, steps: tuple[Step, ...], body_limit: int) -> None:
         self.plan = plan
@@ -40,16 +42,21 @@ class Route:
         self.prefix = plan["path"].encode()
         self.steps = steps
         self.body_limit = body_limit
+        self.log = None
 
 
 class Site:
     """A compiled site. `only` is its route when it has just one, for every path."""
 
-    __slots__ = ("name", "hosts", "only", "_exact", "_prefixes")
+    __slots__ = ("name", "hosts", "plan", "routes", "log", "only", "_exact", "_prefixes")
 
     name: bytes
+    log: AccessLog | None  # of what it answers without a route
 
     def __init__(self, plan: SitePlan, routes: list[Route]) -> None:
+        self.plan = plan
+        self.routes = routes
+        self.log = None
         self.hosts = plan["hosts"]
         self.name = plan["hosts"][0].encode()
         self._exact = {route.prefix: route for route in routes if route.exact}
@@ -73,9 +80,10 @@ class Site:
 class Router:
     """All sites of a snapshot. `known` remembers what `site` found."""
 
-    __slots__ = ("known", "_exact", "_suffixes", "_default")
+    __slots__ = ("known", "sites", "_exact", "_suffixes", "_default")
 
     def __init__(self, sites: list[Site]) -> None:
+        self.sites = sites
         self._exact: dict[bytes, Site] = {}
         self._suffixes: dict[bytes, Site] = {}
         self._default: Site | None = None

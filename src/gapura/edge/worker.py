@@ -21,12 +21,12 @@ from gapura import ipc
 from gapura import log as gapura_log
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.plan import LimitsPlan, Plan
-from gapura.edge.access import AccessLog
 from gapura.edge.downstream import Downstream
 from gapura.edge.forward import Forward
 from gapura.edge.forwarded import Trust
 from gapura.edge.hold import Hold
 from gapura.edge.listen import Listener
+from gapura.edge.logs import Logs
 from gapura.edge.pool import Pool
 from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
@@ -64,7 +64,7 @@ class Worker:
         self.tunnels: set[Tunnel] = set()
         self.pool = Pool(self)
         self.hold = Hold(self)
-        self.access_log: AccessLog | None = None
+        self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
         self.limits: LimitsPlan
         self.head_ns = self.body_ns = self.send_ns = self.idle_ns = self.drain_ns = 0
@@ -133,8 +133,7 @@ class Worker:
                 forward.rescue(now)
         self._beats += 1
         if self._beats % SWEEP == 0:
-            if self.access_log is not None:
-                self.access_log.flush()
+            self.logs.flush()
             for connection in tuple(self.connections):
                 if (connection.deadline and now > connection.deadline) or connection.too_slow(now):
                     connection.expire(now)
@@ -190,6 +189,7 @@ class Worker:
             return
         self.prepared = None
         self._settings(snapshot.plan)
+        self.logs.take_up(snapshot.plan, snapshot.router)
         self.snapshot = snapshot
         self.board.cells[self._row + P_GENERATION] = snapshot.generation
         if not self.committed:
@@ -210,11 +210,6 @@ class Worker:
             for seconds in (timeouts["head"], timeouts["body"], timeouts["send"], timeouts["idle"], timeouts["drain"])
         )
         before = self.snapshot.plan["edge"] if self.committed else None
-        if before is None or before["access_log"] != edge["access_log"]:
-            if self.access_log is not None:
-                self.access_log.close()
-            settings = edge["access_log"]
-            self.access_log = AccessLog(settings["path"], settings["format"]) if settings["path"] else None
         if before is None or before["error_log"] != edge["error_log"]:
             gapura_log.setup(f"worker {os.getpid()}", edge["error_log"])
         if before is None or before["trusted_proxies"] != edge["trusted_proxies"]:
@@ -266,15 +261,16 @@ class Worker:
 
     def _on_reopen(self, message: dict[str, Any], fds: list[int]) -> None:
         gapura_log.reopen()
-        if self.access_log is not None:
-            self.access_log.reopen()
+        self.logs.reopen()
 
     def finish(self) -> None:
         """Write what is left to write and end the loop."""
-        if self.access_log is not None:
-            self.access_log.close()
-            self.access_log = None
+        self.logs.close()
         self.loop.stop()
+
+    def _log_trouble(self, path: str, lost: int, reason: str) -> None:
+        """A log cannot be written (`reason`), or can again (""): the master shows it."""
+        self.say({"type": "log", "path": path, "lost": lost, "reason": reason})
 
     def say(self, message: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
         """Tell the master."""

@@ -41,9 +41,8 @@ def admit(plan: Plan) -> None:
     account = pwd.getpwnam(user)
     for folder in (paths["run"], paths["logs"]):
         _open_to_others(folder, True)
-    for path in (plan["edge"]["access_log"]["path"], plan["edge"]["error_log"]):
-        if path not in ("", "-"):
-            _give(path, account)
+    for file in plan["edge"]["log_files"]:
+        give(file["path"], account)
 
 
 def _open_to_others(folder: str, enter: bool) -> None:
@@ -76,7 +75,7 @@ def _open_to_others(folder: str, enter: bool) -> None:
         os.close(fd)
 
 
-def _give(path: str, account: pwd.struct_passwd) -> None:
+def give(path: str, account: pwd.struct_passwd) -> None:
     """Make a log file and give it away, unless it is something else: who may write in the folder could have put it there."""
     fd = open_log(path)
     try:

@@ -104,6 +104,52 @@ async def test_every_request_is_one_line(edge: Edge) -> None:
     assert edge.lines() == ["200 GET", "200 HEAD", "400 GET", "413 POST"]
 
 
+async def test_common(edge: Edge) -> None:
+    await edge.start('[sites."*"]\nrespond = "hi"\n', log="common")
+    await (await edge.client()).ask('/a"b', "User-Agent: x", 'Referer: "')
+    (line,) = edge.lines()
+    assert re.fullmatch(r'127\.0\.0\.1 - - \[[^]]+\] "GET /a\\x22b HTTP/1\.1" 200 2', line)
+
+
+async def test_json_in_a_format_of_ones_own(edge: Edge) -> None:
+    text = '{"a": "$http_user_agent", "s": $status}'
+    await edge.start('[sites."*"]\nrespond = "hi"\n', access_log={"path": "access.log", "format": text, "escape": "json"})
+    await (await edge.client()).ask("/", 'User-Agent: "q" \\ \xe4\x80')
+    assert edge.fields() == [{"a": '"q" \\ \xe4\x80', "s": 200}]
+
+
+async def test_a_request_that_is_answered_from_memory(edge: Edge) -> None:
+    """Its line is the one that the exchange would have had."""
+    await edge.start('[sites."*"]\nrespond = "hi"\n', log="combined")
+    client = await edge.client()
+    log = edge.worker.logs.main
+    assert log is not None
+    assert log.short
+    await client.ask("/a?token=1", 'User-Agent: a" b')
+    (line,) = edge.lines()
+    start, end = line.index('"GET'), line.rindex('" ') + 2
+    log.add_again(b"127.0.0.1", line[start:end].encode(), line.split()[-5].encode(), 1_000_000, 2_000_000)
+    assert re.sub(r"\d\.\d{3} -$", "", edge.lines()[1]) == re.sub(r"\d\.\d{3} -$", "", line)
+
+
+@pytest.mark.parametrize(
+    ("more", "short"),
+    [
+        ("", True),
+        (", anonymize = true", True),
+        (", sample = 0.5", False),
+        (', only = "404"', False),
+        (', format = "json"', False),
+    ],
+)
+async def test_when_there_is_a_short_way(edge: Edge, more: str, short: bool) -> None:
+    await edge.start(f'[sites."*"]\nrespond = "hi"\naccess_log = {{ path = "x.log"{more} }}\n')
+    site = edge.worker.snapshot.router.sites[0]
+    assert site.log is site.routes[0].log
+    assert site.log is not None
+    assert site.log.short is short
+
+
 async def test_many_lines_are_written_in_batches_without_waiting(edge: Edge) -> None:
     await edge.start('[sites."*"]\nrespond = "hi"\n', log="$request_uri")
     client = await edge.client()
@@ -119,7 +165,7 @@ async def test_a_full_disk_loses_lines_and_nothing_else(edge: Edge) -> None:
     await edge.start('[sites."*"]\nrespond = "hi"\n', access_log={"path": "/dev/full", "format": "$status"})
     client = await edge.client()
     assert (await client.ask()).body == b"hi"
-    log = edge.worker.access_log
+    log = edge.worker.logs.main
     assert log is not None
     log.flush()
     assert log.lost == 1
@@ -147,7 +193,7 @@ async def test_a_log_that_cannot_be_opened_anew_is_kept(edge: Edge) -> None:
     edge.log.symlink_to(edge.folder / "elsewhere")
     edge.say({"type": "reopen"})
     await client.ask("/1")
-    log = edge.worker.access_log
+    log = edge.worker.logs.main
     assert log is not None
     log.flush()
     assert (edge.folder / "old").read_text() == "/1\n"
@@ -161,5 +207,5 @@ async def test_the_memory_of_user_agents_is_bounded(edge: Edge) -> None:
         client.send(b"".join(get("/", f"User-Agent: {number}{'x' * 4000}") for number in range(start, start + 100)))
         for _ in range(100):
             await client.answer()
-    kept = edge.worker.access_log._format.__self__._escaped  # type: ignore[union-attr]
+    kept = edge.worker.logs.main._format.__self__._escaped  # type: ignore[union-attr]
     assert sum(len(key) + len(value) for key, value in kept.items()) < 1 << 20

@@ -1,0 +1,62 @@
+"""What a log does not tell: secrets in query strings (CWE-532), and who exactly asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from gapura.wire.target import QUESTION
+
+Mask = Callable[[bytes], bytes]
+
+HIDDEN: Final = b"***"
+_PAIR: Final = re.compile(rb"(?<=[?&;#])([^=&;#?]+)=([^&;#]+)")
+_PARTS: Final = re.compile(rb"[\[\].]+")
+_ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def masking(names: Iterable[str]) -> Mask:
+    """A function that replaces the values of these parameters in a URL, or in a text with one, by `***`.
+
+    Names are compared without regard to case and percent-encoding; `user[password]` and `user.password` count as `password`.
+    What stands before the first `?` stays as it is.
+    """
+    wanted = frozenset(name.lower().encode() for name in names)
+
+    def hide(match: re.Match[bytes]) -> bytes:
+        name = match[1]
+        plain = _ESCAPED.sub(_decoded, name).lower()
+        if plain in wanted or not wanted.isdisjoint(_PARTS.split(plain)):
+            return name + b"=" + HIDDEN
+        return match[0]
+
+    def mask(text: bytes) -> bytes:
+        return _PAIR.sub(hide, text) if QUESTION in text else text
+
+    return mask
+
+
+def _decoded(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+def anonymous(address: bytes) -> bytes:
+    """An address without what tells one household from another: the last octet of IPv4, the last 80 bits of IPv6 become 0.
+
+    The rest names a provider's network. An IPv4 address in an IPv6 one counts as IPv4; what is no address stays.
+    """
+    if b":" not in address:
+        head, dot, _ = address.rpartition(b".")
+        return head + b".0" if dot else address
+    if b"." in address:
+        return anonymous(address.rpartition(b":")[2])
+    before, mark, after = address.partition(b"::")
+    groups = before.split(b":") if before else []
+    if mark:
+        behind = after.split(b":") if after else []
+        groups += [b"0"] * (8 - len(groups) - len(behind)) + behind
+    kept = [group.lstrip(b"0") or b"0" for group in groups[:3]]
+    while kept and kept[-1] == b"0":
+        kept.pop()
+    return b":".join(kept) + b"::"
