@@ -13,6 +13,7 @@ from gapura import ipc
 from gapura import log as logs
 from gapura.board import CONTROL_ROW, P_BEAT, P_GENERATION, Board
 from gapura.config.plan import Plan
+from gapura.control.certificates import Certificates
 from gapura.control.health import Health
 from gapura.control.orphan import Lent, Orphan
 from gapura.control.resolve import Resolver
@@ -35,6 +36,7 @@ class Control:
         self._orphan: Orphan | None = None
         self._lent: Lent = {}
         self._resolver = Resolver(loop, self._resolved)
+        self._certificates = Certificates(loop, self._send)
         self._prepared: tuple[int, Plan] | None = None
         self._plan: Plan | None = None
         self._generation = 0
@@ -48,6 +50,9 @@ class Control:
             "stop": self._on_stop,
             "reopen": self._on_reopen,
             "output": self._on_output,
+            "kept": self._on_answer,
+            "lent": self._on_answer,
+            "renew": self._on_renew,
         }
         self._listen_to(ipc.Channel(sock))
         self._send({"type": "hello", "role": "control", "pid": os.getpid()})
@@ -101,6 +106,7 @@ class Control:
         channel.close()
         self._channel = None
         self._prepared = None
+        self._certificates.pause()
         if self._plan is None:
             self._loop.stop()
             return
@@ -153,6 +159,7 @@ class Control:
         self._resolver.apply(self._plan)
         self._board.cells[self._row + P_GENERATION] = self._generation
         self._send({"type": "committed", "generation": self._generation})
+        self._certificates.apply(self._plan)
 
     def _on_abort(self, message: ipc.Message, fds: list[int]) -> None:
         self._prepared = None
@@ -172,6 +179,13 @@ class Control:
             self._lent[name] = (fds[0], fds[1])
             fds.clear()
 
+    def _on_answer(self, message: ipc.Message, fds: list[int]) -> None:
+        """What the child that gets a certificate has asked the master."""
+        self._certificates.answer(message, fds)
+
+    def _on_renew(self, message: ipc.Message, fds: list[int]) -> None:
+        self._certificates.hurry(str(host) for host in message["hosts"])
+
     # -- what it does by itself ---------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
@@ -187,6 +201,7 @@ class Control:
         if self._health is not None:
             self._health.stop()
         self._resolver.stop()
+        self._certificates.pause()
         if self._orphan is not None:
             self._orphan.close()
         if self._channel is not None:

@@ -11,6 +11,7 @@ from gapura.board import Board
 from gapura.config.plan import Plan
 from gapura.ipc import Message
 from gapura.master.child import ARGV, CONTROL, WORKER, Child, execute
+from gapura.master.keeper import Keeper
 from gapura.master.link import close_all
 from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
@@ -45,6 +46,7 @@ class Children:
         self.changed: Callable[[], None] = lambda: None
         self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
+        self.keeper = Keeper(lambda: self._running[1] if self._running else None)
         self._outputs: dict[str, Output] = {}
         self._workers = 0
         self._running: tuple[int, Plan] | None = None
@@ -292,6 +294,8 @@ class Children:
         child.tell("commit", generation=generation)
 
     def _heard(self, child: Child, message: Message, fds: list[int]) -> None:
+        if child.role == CONTROL and child.started_here:
+            self.keeper.hear(child, message, fds)
         close_all(fds)
         child.hear(message)
         if message.get("type") == "resolved":

@@ -229,6 +229,17 @@ class Commands:
         self._administer(chosen, board.ENABLED)
         return {"server": status.server(self._door.board, plan["upstreams"][name], chosen)}
 
+    def _do_renew(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
+        yield from ()
+        host, rows = _text(message, "host"), self._door.children.keeper.rows
+        hosts = [row["host"] for row in rows if host in (row["host"], "all")]
+        control = self._door.children.control
+        if not hosts or control is None:
+            known = ", ".join(str(row["host"]) for row in rows) or "none"
+            raise CommandError(f"Gapura gets no certificate for {host}", f"It does for: {known}.")
+        control.tell("renew", hosts=hosts)
+        return {"hosts": hosts}
+
     def _do_down(self, message: Message, progress: Progress, link: Link) -> Steps[Result | None]:
         yield from ()
         self._waiting_for_end.append(link)
