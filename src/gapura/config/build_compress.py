@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from .options import Options
 from .plan_compress import CompressPlan
+from .schema_compress import Compress
 
 
 def compress(options: Options) -> CompressPlan | None:
     """The plan; None when no key asks for anything, so that a plain route pays nothing."""
-    return None
+    said: Compress | None = options.get("compress")
+    if said is None or not said.algorithms:
+        return None
+    return {"algorithms": said.algorithms, "types": said.types, "minimum": said.minimum, "level": said.level}

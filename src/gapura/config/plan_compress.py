@@ -7,3 +7,8 @@ from typing import TypedDict
 
 class CompressPlan(TypedDict):
     """Whether answers are compressed."""
+
+    algorithms: list[str]  # zstd br gzip, the one liked best first
+    types: list[str]  # media types in lower case; "*" stands for any part of one
+    minimum: int  # shorter answers stay as they are
+    level: int  # 1 (fast) to 9 (small)

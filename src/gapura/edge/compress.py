@@ -1,11 +1,433 @@
-"""Steps of a route: whether answers are compressed."""
+"""Steps of a route: whether answers are compressed.
+
+An answer that is all there is compressed at once and keeps an exact Content-Length; one that comes in parts is compressed part by
+part and flushed whenever the server behind has nothing more to say for now, so that events arrive when they are sent.
+"""
 
 from __future__ import annotations
 
+import re
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Final
+
 from gapura.config.plan_compress import CompressPlan
-from gapura.edge.router import Step
+from gapura.edge.compressor import EVENTS, Compressor, Kind, kind
+from gapura.edge.encoding import Negotiation
+from gapura.edge.exchange import UNKNOWN, Exchange, Handler
+from gapura.edge.filter import Filter
+from gapura.edge.lasting import Lasting
+from gapura.edge.router import NEXT, Step
+from gapura.wire.headers import OWS, find_all, value_of
+
+MEMORY: Final = 64 << 20
+"""Bytes that compressors of one worker may hold. Answers beyond that go out as they are, which is slower and always right."""
+QUIET: Final = 5_000_000
+"""A stream that was flushed within the last so many ns is not flushed at once again: many small writes make one piece."""
+LASTS: Final = 1 << 20
+"""Compressed forms of bodies up to this size are kept with them."""
+
+_NEVER: Final = frozenset((204, 205, 206, 304))
+"""Without a body, or with a part of one, whose bytes are counted in the uncompressed form."""
+_ENCODING, _RANGE, _TYPE, _ETAG, _VARY, _CONTROL, _RANGES, _DIGEST = range(8)
+_FIELDS: Final = {
+    b"content-encoding": _ENCODING, b"content-range": _RANGE, b"content-type": _TYPE, b"etag": _ETAG, b"vary": _VARY,
+    b"cache-control": _CONTROL, b"accept-ranges": _RANGES, b"content-md5": _DIGEST, b"digest": _DIGEST,
+    b"content-digest": _DIGEST, b"repr-digest": _DIGEST,
+}  # fmt: skip
+"""What matters of an answer's head; digests are of the bytes that are sent, or of the coding that they are in (RFC 9530 §3)."""
 
 
 def steps(plan: CompressPlan) -> list[Step]:
     """The steps that this part of the plan asks for."""
-    return []
+    return [_Compress(plan)]
+
+
+class _Compress:
+    """What a route says about compression, made ready. An instance is a step."""
+
+    __slots__ = ("negotiation", "kinds", "events", "minimum", "level", "_types", "_known")
+
+    def __init__(self, plan: CompressPlan) -> None:
+        self.negotiation = Negotiation(tuple(plan["algorithms"]))
+        self.minimum = plan["minimum"]
+        self.level = plan["level"]
+        self.kinds = {coding: kind(coding, self.level) for coding in plan["algorithms"]}
+        self.events = {coding: kind(coding, EVENTS) for coding in plan["algorithms"]}
+        patterns = "|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in plan["types"])
+        self._types = re.compile(patterns.encode())
+        self._known: dict[bytes, bool] = {}
+
+    def __call__(self, exchange: Exchange) -> int:
+        Compressed(exchange, self)
+        return NEXT
+
+    def suits(self, content_type: bytes) -> bool:
+        """Whether answers of this Content-Type are compressed."""
+        found = self._known.get(content_type)
+        if found is None:
+            if len(self._known) >= 256:
+                self._known.clear()
+            media_type = content_type.partition(b";")[0].strip(OWS).lower()
+            found = self._known[content_type] = self._types.fullmatch(media_type) is not None
+        return found
+
+
+class _Head:
+    """The head of an answer taken apart."""
+
+    __slots__ = ("lines", "status", "content_type", "_found")
+
+    def __init__(self, block: bytes) -> None:
+        self.lines = lines = block.split(b"\r\n")
+        self.status = int(block[9:12])
+        self.content_type = b""
+        self._found: list[tuple[int, int]] = []
+        for index in range(1, len(lines)):
+            name, _, value = lines[index].partition(b":")
+            what = _FIELDS.get(name.lower())
+            if what is not None:
+                self._found.append((what, index))
+                if what == _TYPE:
+                    self.content_type = value.strip(OWS)
+
+    def _value(self, index: int) -> bytes:
+        return value_of(self.lines[index])
+
+    def fixed(self) -> bool:
+        """Whether the answer must stay as it is: compressed already, a part, or not to be transformed (RFC 9111 §5.2.2.6)."""
+        for what, index in self._found:
+            if what == _RANGE or (what == _ENCODING and self._value(index).lower() not in (b"", b"identity")):
+                return True
+            if what == _CONTROL and b"no-transform" in self._value(index).lower():
+                return True
+        return False
+
+    def compressed(self, coding: str) -> bytes:
+        """The head of the compressed answer."""
+        lines = self._vary()
+        for what, index in reversed(self._found):
+            if what == _ETAG:
+                lines[index] = b"ETag: " + weak(self._value(index))
+            elif what in (_ENCODING, _RANGES, _DIGEST):
+                del lines[index]
+        lines.insert(1, b"Content-Encoding: " + coding.encode())
+        return b"\r\n".join(lines)
+
+    def revalidated(self, asked: bytes) -> bytes:
+        """The head of a 304 to this If-None-Match: a tag that is weak in the client's copy is weak here, or the copy would not be
+        found (RFC 9111 §4.3.4).
+        """
+        for what, index in self._found:
+            if what == _ETAG and weak(self._value(index)) in asked:
+                self.lines[index] = b"ETag: " + weak(self._value(index))
+        return self.varied()
+
+    def varied(self) -> bytes:
+        """The head of an answer that another client would get compressed, or did."""
+        return b"\r\n".join(self._vary())
+
+    def _vary(self) -> list[bytes]:
+        lines = self.lines[:]
+        place = -1
+        for what, index in self._found:
+            if what == _VARY:
+                value = self._value(index).lower()
+                if value == b"*" or b"accept-encoding" in value:
+                    return lines
+                place = index
+        if place < 0 or not self._value(place):
+            lines.append(b"Vary: Accept-Encoding")
+        else:
+            lines[place] += b", Accept-Encoding"
+        return lines
+
+
+def weak(tag: bytes) -> bytes:
+    """An entity tag that says: the same meaning, not the same bytes (RFC 9110 §8.8.1)."""
+    return tag if tag[:2] == b"W/" else b"W/" + tag
+
+
+class Compressed(Filter):
+    """Compresses the answer of one exchange, if it is to be.
+
+    While it does so for an answer that comes in parts it stands between the connection and the handler, to pause the handler as
+    long as it has more than it may do at once.
+    """
+
+    __slots__ = (
+        "step", "kind", "compressor", "behind", "pending", "later", "trailers", "lasting", "coding", "form",
+        "flushed_at", "dirty", "flush_due", "rung", "slow", "held", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, exchange: Exchange, step: _Compress) -> None:
+        super().__init__(exchange)
+        self.step = step
+        self.compressor: Compressor | None = None
+        self.kind: Kind
+        self.behind: Handler | None = None
+        self.pending: deque[memoryview] = deque()
+        self.later: Callable[[], None] | None = None
+        self.trailers: list[bytes] | None = None  # it has ended, with these
+        self.lasting: Lasting | None = None  # to be given the form
+        self.coding = ""
+        self.form: list[bytes] = []
+        self.flushed_at = 0
+        self.dirty = False  # something was compressed since the last flush
+        self.flush_due = False  # to be flushed when nothing is pending
+        self.rung = False  # a flush is arranged
+        self.slow = self.held = False  # the client takes no more; the handler has brought too much
+        self.waiting = False  # for its turn
+
+    # -- what becomes of the answer -----------------------------------------------------------------------------------------
+
+    def _judge(self, block: bytes, size: int) -> tuple[_Head, str, bool]:
+        """(head, coding or "", whether the answer depends on Accept-Encoding). `size` in bytes or UNKNOWN."""
+        head = _Head(block)
+        status, step = head.status, self.step
+        suits = step.suits(head.content_type)
+        if status in _NEVER:
+            return head, "", suits or (status == 304 and not head.content_type)
+        if not size or head.fixed():
+            return head, "", False
+        coding, must = step.negotiation.choose(self.exchange.head.lines)
+        if not must and (not suits or UNKNOWN < size < step.minimum):
+            return head, "", False
+        return head, coding, True
+
+    def _as_it_is(self, head: _Head, block: bytes, varies: bool) -> bytes:
+        if not varies:
+            return block
+        if head.status == 304:
+            return head.revalidated(b",".join(find_all(self.exchange.head.lines, b"if-none-match")))
+        return head.varied()
+
+    def whole(self, block: bytes, body: bytes, length: int, bodyless: bool, now: int) -> None:
+        head, coding, varies = self._judge(block, length if bodyless else len(body))
+        if not coding:
+            self.inner.whole(self._as_it_is(head, block, varies), body, length, bodyless, now)
+            return
+        if bodyless:
+            self.inner.whole(head.compressed(coding), b"", UNKNOWN, True, now)
+            return
+        kept = body if isinstance(body, Lasting) and len(body) <= LASTS else None
+        form = kept.forms.get((coding, self.step.level)) if kept is not None else None
+        if form is not None:
+            self._send_whole(head, coding, body, form, now)
+        elif len(body) > self.step.kinds[coding].piece:
+            self.lasting = kept
+            self.exchange.sent += len(body)
+            self._start(head, coding, len(body))
+            self.data(body)
+            self.end([])
+        elif self.exchange.worker.turns.free():
+            self._compress_whole(head, coding, body, now)
+        else:
+            self.later = lambda: self._compress_whole(head, coding, body, monotonic_ns())
+            self._stand_between()
+            self._wait()
+
+    def _compress_whole(self, head: _Head, coding: str, body: bytes, now: int) -> None:
+        since = monotonic_ns()
+        form = self.step.kinds[coding].whole(body)
+        self.exchange.worker.turns.spend(since)
+        self._keep(body, coding, form)
+        self._send_whole(head, coding, body, form, now)
+
+    def _keep(self, body: bytes, coding: str, form: bytes) -> None:
+        if isinstance(body, Lasting):
+            body.forms[coding, self.step.level] = form
+
+    def _send_whole(self, head: _Head, coding: str, body: bytes, form: bytes, now: int) -> None:
+        if len(form) >= len(body) and not self.step.negotiation.choose(self.exchange.head.lines).must:
+            self.inner.whole(head.varied(), body, len(body), False, now)
+        else:
+            self.inner.whole(head.compressed(coding), form, len(form), False, now)
+
+    def start(self, block: bytes, length: int, bodyless: bool) -> None:
+        head, coding, varies = self._judge(block, length)
+        if not coding:
+            self.inner.start(self._as_it_is(head, block, varies), length, bodyless)
+        elif bodyless:
+            self.inner.start(head.compressed(coding), UNKNOWN, True)
+        else:
+            self._start(head, coding, length)
+
+    def _start(self, head: _Head, coding: str, length: int) -> None:
+        events = head.content_type[:17].lower() == b"text/event-stream"
+        self.kind = kind = (self.step.events if events else self.step.kinds)[coding]
+        turns = self.exchange.worker.turns
+        if turns.memory + kind.memory > MEMORY:
+            self.lasting = None
+            self.inner.start(head.varied(), length, False)
+            return
+        turns.memory += kind.memory
+        self.inner.start(head.compressed(coding), UNKNOWN, False)
+        self.coding = coding
+        self.compressor = kind.new()
+        self._stand_between()
+
+    # -- the sink: from the handler -----------------------------------------------------------------------------------------
+
+    def data(self, data: bytes) -> None:
+        if self.compressor is None:
+            self.inner.data(data)
+            return
+        rest = memoryview(data)
+        piece, turns = self.kind.piece, self.exchange.worker.turns
+        while len(rest) and not self.pending and not self.slow and turns.free():
+            self._compress(self.compressor, rest[:piece])
+            rest = rest[piece:]
+        if len(rest):
+            self.pending.append(rest)
+            self._hold()
+            self._wait()
+
+    def _compress(self, compressor: Compressor, piece: memoryview) -> None:
+        since = monotonic_ns()
+        out = compressor.compress(piece)
+        self.dirty = True
+        self.exchange.sent -= len(piece)  # the handler has counted what it brought
+        self._send(out)
+        self.exchange.worker.turns.spend(since)
+
+    def _send(self, out: bytes) -> None:
+        if out:
+            if self.lasting is not None:
+                self.form.append(out)
+            self.exchange.sent += len(out)
+            self.inner.data(out)
+
+    def flush(self) -> None:
+        if self.compressor is None or not (self.dirty or self.pending):
+            self.inner.flush()
+        elif self.pending:
+            self.flush_due = True
+        elif (now := monotonic_ns()) - self.flushed_at >= QUIET:
+            self._flush(now)
+        elif not self.rung:
+            self.rung = True
+            self.exchange.worker.turns.soon(self)
+
+    def flush_soon(self) -> None:
+        """Some ms after a flush that would have followed another too closely."""
+        self.rung = False
+        if self.compressor is not None:
+            self.flush_due = bool(self.pending)
+            if self.dirty and not self.pending:
+                self._flush(monotonic_ns())
+
+    def _flush(self, now: int) -> None:
+        if self.compressor is not None:
+            self.dirty = self.flush_due = False
+            self.flushed_at = now
+            self._send(self.compressor.flush())
+            self.inner.flush()
+
+    def end(self, trailers: list[bytes]) -> None:
+        if self.compressor is None:
+            self.inner.end(trailers)
+        elif self.pending:
+            self.trailers = trailers
+        else:
+            self._finish(self.compressor, trailers)
+
+    def _finish(self, compressor: Compressor, trailers: list[bytes]) -> None:
+        since = monotonic_ns()
+        self._send(compressor.finish())
+        self.exchange.worker.turns.spend(since)
+        if self.lasting is not None:
+            self._keep(self.lasting, self.coding, b"".join(self.form))
+        self._let_go()
+        self.inner.end(trailers)
+
+    def abort(self) -> None:
+        self._let_go()
+        self.inner.abort()
+
+    def _let_go(self) -> None:
+        """Free what is held for this answer."""
+        if self.compressor is not None:
+            self.compressor = None
+            self.exchange.worker.turns.memory -= self.kind.memory
+        self.exchange.sent -= sum(map(len, self.pending))
+        self.pending.clear()
+        self.later = self.lasting = None
+
+    # -- taking turns ---------------------------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        if not self.waiting and not self.slow:
+            self.waiting = True
+            self.exchange.worker.turns.add(self)
+
+    def work(self) -> None:
+        """It is this answer's turn."""
+        self.waiting = False
+        later, self.later = self.later, None
+        if later is not None:
+            self.exchange.handler = self.behind
+            later()
+        elif self.compressor is not None and self.pending and not self.slow:
+            self._compress(self.compressor, self._next_piece())
+            if self.pending:
+                self._wait()
+            elif self.trailers is not None:
+                self._finish(self.compressor, self.trailers)
+            else:
+                if self.flush_due:
+                    self._flush(monotonic_ns())
+                self._release()
+
+    def _next_piece(self) -> memoryview:
+        data, size = self.pending[0], self.kind.piece
+        if len(data) > size:
+            self.pending[0] = data[size:]
+            return data[:size]
+        return self.pending.popleft()
+
+    # -- the handler: from the client's connection --------------------------------------------------------------------------
+
+    def _stand_between(self) -> None:
+        self.behind = self.exchange.handler
+        self.exchange.handler = self
+
+    def _hold(self) -> None:
+        """The handler has brought more than is done at once."""
+        if not self.held:
+            self.held = True
+            if self.behind is not None and not self.slow:
+                self.behind.pause()
+
+    def _release(self) -> None:
+        if self.held:
+            self.held = False
+            if self.behind is not None and not self.slow:
+                self.behind.resume()
+
+    def pause(self) -> None:
+        self.slow = True
+        if self.behind is not None and not self.held:
+            self.behind.pause()
+
+    def resume(self) -> None:
+        self.slow = False
+        if self.pending:
+            self._wait()
+        elif self.behind is not None:
+            self.held = False
+            self.behind.resume()
+
+    def body(self, data: bytes) -> None:
+        if self.behind is not None:
+            self.behind.body(data)
+
+    def body_end(self) -> None:
+        if self.behind is not None:
+            self.behind.body_end()
+
+    def cancel(self) -> None:
+        self._let_go()
+        if self.behind is not None:
+            self.behind.cancel()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from gapura.config.plan import RoutePlan
 from gapura.edge.exchange import Exchange
+from gapura.edge.lasting import Lasting
 from gapura.edge.router import Step
 from gapura.edge.variables import compile_text, quote_path, quote_url
 
 
 def respond(plan: RoutePlan) -> Step:
     """A step that answers with a fixed body."""
-    status, body = plan["status"], plan["body"].encode()
+    status, body = plan["status"], Lasting(plan["body"].encode())
     line = b"Content-Type: " + plan["content_type"].encode()
 
     def step(exchange: Exchange) -> int:

@@ -30,6 +30,7 @@ from gapura.edge.logs import Logs
 from gapura.edge.pool import Pool
 from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
+from gapura.edge.turns import Turns
 from gapura.errors import GapuraError
 
 BEAT: Final = 0.1
@@ -64,6 +65,7 @@ class Worker:
         self.tunnels: set[Tunnel] = set()
         self.pool = Pool(self)
         self.hold = Hold(self)
+        self.turns = Turns(self)
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
         self.limits: LimitsPlan

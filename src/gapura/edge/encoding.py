@@ -1,0 +1,87 @@
+"""Which content coding an answer gets: Accept-Encoding with its weights (RFC 9110 §12.5.3)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from gapura.wire.headers import OWS
+
+MEMBERS: Final = 50
+"""Members of the list that are looked at; nobody sends more and means it."""
+REMEMBERED: Final = 256
+"""Different values of the field that are remembered; browsers share a handful."""
+
+_WEIGHT: Final = re.compile(rb"q[ \t]*=[ \t]*(?:(0(?:\.[0-9]{0,3})?)|(1(?:\.0{0,3})?))\Z", re.IGNORECASE)
+_SAME: Final = {b"x-gzip": b"gzip"}  # RFC 9110 §8.4.1.3
+
+
+class Chosen(NamedTuple):
+    """`coding` is the one to use, "" for none; `must`: the client has refused an answer without any."""
+
+    coding: str
+    must: bool
+
+
+class Negotiation:
+    """Chooses among `offered`, the codings that a server makes, the one it likes best first."""
+
+    __slots__ = ("offered", "_known")
+
+    def __init__(self, offered: tuple[str, ...]) -> None:
+        self.offered = offered
+        self._known: dict[bytes, Chosen] = {}
+
+    def choose(self, lines: list[bytes]) -> Chosen:
+        """The coding for a request with these header lines. A request that says nothing gets none: it may not understand any."""
+        accepted = b""
+        for line in lines:
+            if line[6:7] == b"-" and line[:16].lower() == b"accept-encoding:":
+                accepted = accepted + b"," + line[16:] if accepted else line[16:]
+        if not accepted:
+            return _NOTHING
+        found = self._known.get(accepted)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            found = self._known[accepted] = self._choose(weights(accepted))
+        return found
+
+    def _choose(self, said: dict[bytes, int]) -> Chosen:
+        others = said.get(b"*", 0)
+        best, coding = 0, ""
+        for name in self.offered:
+            weight = said.get(name.encode(), others)
+            if weight > best:
+                best, coding = weight, name
+        plain = said.get(b"identity")
+        if plain is None:
+            refused = b"*" in said and not others
+        else:
+            refused = not plain
+            if plain > best:
+                return _NOTHING  # it has said that it likes it better
+        return Chosen(coding, refused and bool(coding))
+
+
+_NOTHING: Final = Chosen("", False)
+
+
+def weights(value: bytes) -> dict[bytes, int]:
+    """Coding to weight in thousandths. A malformed weight counts as a refusal; of two members of one name the first counts."""
+    said: dict[bytes, int] = {}
+    for member in value.split(b",", MEMBERS)[:MEMBERS]:
+        name, *parameters = member.split(b";")
+        name = name.strip(OWS).lower()
+        if name:
+            said.setdefault(_SAME.get(name, name), _weight(parameters))
+    return said
+
+
+def _weight(parameters: list[bytes]) -> int:
+    if not parameters:
+        return 1000
+    match = _WEIGHT.match(parameters[0].strip(OWS))
+    if match is None or len(parameters) > 1:
+        return 0
+    return round(float(match[1] or match[2]) * 1000)

@@ -1,0 +1,474 @@
+"""Compressed answers, decoded by the libraries of browsers. What nginx does of it is compared in test_compress_nginx.py."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import random
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import brotli
+import pytest
+from tests.conftest import peer
+
+from gapura.edge.compress import MEMORY
+from gapura.edge.lasting import Lasting
+
+from .backend import Answer, Backend, Request, Wire, saying
+from .client import get
+from .edge import Edge, one_upstream
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DECODE: dict[str | None, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress, "zstd": zstd.decompress, "br": brotli.decompress, None: bytes,
+}  # fmt: skip
+TEXT = b"".join(b"<li class=film><a href=/films/%d>%x</a></li>\n" % (number, number * 7919) for number in range(20000))
+ALL = "Accept-Encoding: gzip, deflate, br, zstd"
+
+
+async def behind(edge: Edge, answer: Answer, keys: str = "compress = true", log: str = "") -> Backend:
+    """A compressing site in front of a backend."""
+    backend = await edge.backend(answer)
+    await edge.start(one_upstream([backend.address], site=keys), log)
+    return backend
+
+
+def page(body: bytes, *lines: str, status: str = "200 OK", kind: str = "text/html", length: bool = True) -> Answer:
+    """A backend's answer; without `length` it is chunked."""
+
+    async def answer(request: Request, wire: Wire) -> None:
+        await request.read_body()
+        head = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", *lines]
+        head.append(f"Content-Length: {len(body)}" if length else "Transfer-Encoding: chunked")
+        wire.say("\r\n".join(head).encode() + b"\r\n\r\n")
+        if request.method != "HEAD":
+            wire.say(body if length else b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+
+    return answer
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+@pytest.mark.parametrize("size", [600, 5000, 70_000, 900_000])
+@pytest.mark.parametrize("length", [True, False])
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_every_coding_size_and_framing(edge: Edge, coding: str, size: int, length: bool, version: str) -> None:
+    await behind(edge, page(TEXT[:size], length=length))
+    client = await edge.client()
+    answer = await client.ask("/", f"Accept-Encoding: {coding}", version=version)
+    assert answer.get("content-encoding") == coding
+    assert DECODE[coding](answer.body) == TEXT[:size]
+    assert answer.get("vary") == "Accept-Encoding"
+    assert len(answer.body) < size
+
+
+async def test_a_short_answer_keeps_an_exact_length(edge: Edge) -> None:
+    await behind(edge, page(TEXT[:3000]))
+    answer = await (await edge.client()).ask("/", ALL)
+    assert answer.get("content-encoding") == "zstd"
+    assert answer.get("content-length") == str(len(answer.body))
+
+
+async def test_the_algorithms_of_the_site_in_its_order(edge: Edge) -> None:
+    await behind(edge, page(TEXT[:3000]), 'compress = ["gzip", "br"]')
+    client = await edge.client()
+    assert (await client.ask("/", ALL)).get("content-encoding") == "gzip"
+    assert (await client.ask("/", "Accept-Encoding: gzip;q=0.4, br;q=0.5")).get("content-encoding") == "br"
+    assert (await client.ask("/", "Accept-Encoding: zstd")).get("content-encoding") is None
+
+
+@pytest.mark.parametrize("keys", ["", "compress = false", "compress = []", "compress = { algorithms = [] }"])
+async def test_off(edge: Edge, keys: str) -> None:
+    await behind(edge, page(TEXT[:3000]), keys)
+    answer = await (await edge.client()).ask("/", ALL)
+    assert (answer.get("content-encoding"), answer.get("vary"), answer.body) == (None, None, TEXT[:3000])
+
+
+UNCHANGED: list[tuple[str, Answer, str | None]] = [
+    ("short", page(TEXT[:511]), None),
+    ("empty", page(b""), None),
+    ("a picture", page(TEXT[:3000], kind="image/png"), None),
+    ("without a type", saying(b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + TEXT[:3000]), None),
+    ("compressed already", page(TEXT[:3000], "Content-Encoding: br"), None),
+    ("compressed twice already", page(TEXT[:3000], "Content-Encoding: gzip, br", "Vary: Origin"), "Origin"),
+    ("not to be transformed", page(TEXT[:3000], "Cache-Control: public, No-Transform"), None),
+    ("a part", page(TEXT[:3000], "Content-Range: bytes 0-2999/9000", status="206 Partial Content"), "Accept-Encoding"),
+    ("no such part", page(TEXT[:3000], "Content-Range: bytes */9000", status="416 Range Not Satisfiable"), None),
+    ("gRPC", page(TEXT[:3000], kind="application/grpc", length=False), None),
+]
+
+
+@pytest.mark.parametrize(("answer", "vary"), [row[1:] for row in UNCHANGED], ids=[row[0] for row in UNCHANGED])
+async def test_what_stays_as_it_is(edge: Edge, answer: Answer, vary: str | None) -> None:
+    await behind(edge, answer)
+    client = await edge.client()
+    plain = await client.ask("/")
+    accepted = await client.ask("/", ALL)
+    assert accepted.body == plain.body
+    assert accepted.get("content-encoding") == plain.get("content-encoding")
+    assert accepted.get("content-length") == plain.get("content-length")
+    assert accepted.get("vary") == plain.get("vary") == vary
+
+
+async def test_a_client_that_accepts_none_is_told_that_others_get_another_answer(edge: Edge) -> None:
+    await behind(edge, page(TEXT[:3000], 'ETag: "a"', "Vary: Origin", "Accept-Ranges: bytes"))
+    client = await edge.client()
+    for lines in ([], ["Accept-Encoding: deflate"], ["Accept-Encoding: gzip;q=0"]):
+        answer = await client.ask("/", *lines)
+        assert answer.body == TEXT[:3000]
+        assert answer.get("vary") == "Origin, Accept-Encoding"
+        assert answer.get("etag") == '"a"'
+        assert answer.get("accept-ranges") == "bytes"
+
+
+async def test_fields_that_are_about_the_bytes(edge: Edge) -> None:
+    lines = ("Content-MD5: x", "Digest: x", "Repr-Digest: sha-256=:x:", "content-digest: sha-256=:x:", "ACCEPT-RANGES: bytes")
+    await behind(edge, page(TEXT[:3000], 'etag: "a"', *lines, "X-Other: y", "Vary: *", "Content-Encoding: identity"))
+    answer = await (await edge.client()).ask("/", "Accept-Encoding: gzip")
+    names = {name for name, _ in answer.lines}
+    assert not names & {"content-md5", "digest", "repr-digest", "content-digest", "accept-ranges"}
+    assert answer.get("etag") == 'W/"a"'
+    assert answer.get("x-other") == "y"
+    assert answer.get("vary") == "*"
+    assert answer.get("content-encoding") == "gzip"
+
+
+@pytest.mark.parametrize("vary", ["Accept-Encoding", "Origin, accept-encoding"])
+async def test_vary_that_says_it_already(edge: Edge, vary: str) -> None:
+    await behind(edge, page(TEXT[:3000], 'ETag: W/"a"', f"Vary: {vary}"))
+    answer = await (await edge.client()).ask("/", ALL)
+    assert (answer.get("vary"), answer.get("etag")) == (vary, 'W/"a"')
+
+
+async def test_a_client_that_refuses_plain_answers_gets_even_short_pictures_compressed(edge: Edge) -> None:
+    await behind(edge, page(b"tiny", kind="image/png"))
+    answer = await (await edge.client()).ask("/", "Accept-Encoding: gzip, identity;q=0")
+    assert answer.get("content-encoding") == "gzip"
+    assert gzip.decompress(answer.body) == b"tiny"
+
+
+async def test_what_becomes_longer_is_left_alone(edge: Edge) -> None:
+    noise = random.Random(1).randbytes(4000)
+    await behind(edge, page(noise, 'ETag: "a"'))
+    answer = await (await edge.client()).ask("/", ALL)
+    assert (answer.body, answer.get("content-encoding"), answer.get("etag")) == (noise, None, '"a"')
+
+
+@pytest.mark.parametrize("length", [True, False])
+async def test_head_has_the_fields_of_get(edge: Edge, length: bool) -> None:
+    await behind(edge, page(TEXT[:3000], 'ETag: "a"', length=length))
+    client = await edge.client()
+    answer = await client.ask("/", "Accept-Encoding: br", method="HEAD")
+    other = await client.ask("/", "Accept-Encoding: br")
+    assert answer.get("content-length") is None
+    for name in ("content-encoding", "vary", "etag", "content-type"):
+        assert answer.get(name) == other.get(name) is not None
+    assert (await client.ask("/", method="HEAD")).get("content-length") == (str(3000) if length else None)
+
+
+async def test_not_modified_names_the_weak_tag_that_the_client_has(edge: Edge) -> None:
+    await behind(edge, saying(b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\n\r\n'))
+    client = await edge.client()
+    weak = await client.ask("/", ALL, 'If-None-Match: "b", W/"a"')
+    assert (weak.status, weak.get("etag"), weak.get("vary")) == (304, 'W/"a"', "Accept-Encoding")
+    strong = await client.ask("/", ALL, 'If-None-Match: "a"')
+    assert (strong.status, strong.get("etag"), strong.get("vary")) == (304, '"a"', "Accept-Encoding")
+
+
+async def test_no_content(edge: Edge) -> None:
+    await behind(edge, saying(b"HTTP/1.1 204 No Content\r\nContent-Type: text/html\r\n\r\n"))
+    answer = await (await edge.client()).ask("/", ALL)
+    assert (answer.status, answer.get("content-encoding")) == (204, None)
+
+
+async def test_errors_are_compressed_as_well(edge: Edge) -> None:
+    await behind(edge, page(TEXT[:3000], status="500 Oh"))
+    answer = await (await edge.client()).ask("/", ALL)
+    assert (answer.status, answer.get("content-encoding")) == (500, "zstd")
+
+
+async def test_types_and_minimum_and_level(edge: Edge) -> None:
+    await behind(edge, page(TEXT[:3000], kind="Image/PNG; x=y"), 'compress = { types = "image/*", minimum = 3000, level = 9 }')
+    answer = await (await edge.client()).ask("/", "Accept-Encoding: br")
+    assert brotli.decompress(answer.body) == TEXT[:3000]
+
+
+async def test_every_type(edge: Edge) -> None:
+    await behind(edge, saying(b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n" + TEXT[:3000]), 'compress = { types = "*" }')
+    assert (await (await edge.client()).ask("/", ALL)).get("content-encoding") == "zstd"
+
+
+class TestStreams:
+    @pytest.mark.parametrize("kind", ["text/event-stream", "text/plain"])
+    @pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+    async def test_an_event_arrives_before_the_next_is_sent(self, edge: Edge, kind: str, coding: str) -> None:
+        """The backend says the next only when the client has the one before: without a flush this would never end."""
+        go = asyncio.Event()
+
+        async def answer(request: Request, wire: Wire) -> None:
+            wire.say(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            for number in range(20):
+                wire.say(b"%x\r\ndata: %02d\n\n\r\n" % (10, number))
+                await go.wait()
+                go.clear()
+            wire.say(b"0\r\n\r\n")
+
+        await behind(edge, answer)
+        client = await edge.client()
+        client.send(get("/", f"Accept-Encoding: {coding}"))
+        assert (await client.head()).get("content-encoding") == coding
+        decode = decoder(coding)
+        for number in range(20):
+            got = b""
+            while len(got) < 10:
+                got += decode(await client.chunk())
+            assert got == b"data: %02d\n\n" % number
+            go.set()
+        last = await client.chunk()
+        assert decode(last) == b""
+
+    async def test_the_head_arrives_before_the_first_event(self, edge: Edge) -> None:
+        done = asyncio.Event()
+
+        async def answer(request: Request, wire: Wire) -> None:
+            wire.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            await done.wait()
+            wire.say(b"0\r\n\r\n")
+
+        await behind(edge, answer)
+        client = await edge.client()
+        client.send(get("/", ALL))
+        assert (await client.head()).status == 200
+        done.set()
+
+    @pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+    async def test_byte_by_byte_with_trailers(self, edge: Edge, coding: str) -> None:
+        async def answer(request: Request, wire: Wire) -> None:
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n"
+            for byte in head + b"".join(b"1\r\n%c\r\n" % byte for byte in TEXT[:200]) + b"0\r\nX-Sum: 7\r\n\r\n":
+                wire.say(bytes([byte]))
+                await asyncio.sleep(0)
+
+        await behind(edge, answer)
+        client = await edge.client()
+        found = await client.ask("/", f"Accept-Encoding: {coding}", "TE: trailers", "Connection: TE")
+        assert DECODE[coding](found.body) == TEXT[:200]
+        assert found.trailers == b"X-Sum: 7\r\n"
+
+    async def test_an_answer_that_breaks_off_looks_broken_off(self, edge: Edge) -> None:
+        await behind(
+            edge, saying(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9000\r\n\r\n" + TEXT[:5000], True)
+        )
+        found = await (await edge.client()).ask("/", "Accept-Encoding: gzip")
+        assert not found.whole
+        assert zlib.decompressobj(31).decompress(found.body) == TEXT[:5000][: len(zlib.decompressobj(31).decompress(found.body))]
+        assert edge.worker.turns.memory == 0
+
+    async def test_a_slow_reader_holds_up_the_server_and_gets_everything(self, edge: Edge) -> None:
+        """Memory stays bounded: what cannot be compressed is not gathered in front of a client that takes nothing."""
+        noise = random.Random(2).randbytes(1 << 20)
+        total, sent = 16, 0
+
+        async def answer(request: Request, wire: Wire) -> None:
+            nonlocal sent
+            wire.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % (total << 20))
+            for _ in range(total):
+                wire.say(noise)
+                await wire.writer.drain()
+                sent += 1
+
+        await behind(edge, answer, 'compress = "gzip"')
+        client = await edge.client(limit=1 << 12)
+        client.send(get("/", ALL))
+        before = -1
+        while sent != before:
+            before = sent
+            await asyncio.sleep(0.1)
+        assert sent < total
+        found = await client.answer()
+        assert gzip.decompress(found.body) == noise * total
+
+    async def test_a_client_that_leaves_frees_what_was_held(self, edge: Edge) -> None:
+        async def answer(request: Request, wire: Wire) -> None:
+            wire.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            await wire.over.wait()
+
+        await behind(edge, answer)
+        client = await edge.client()
+        client.send(get("/", ALL))
+        await client.head()
+        assert edge.worker.turns.memory > 0
+        client.reset()
+        await edge.until(lambda: edge.worker.turns.memory == 0)
+
+    async def test_beyond_the_memory_answers_are_plain(self, edge: Edge) -> None:
+        await behind(edge, page(TEXT[:300_000]))
+        edge.worker.turns.memory = MEMORY
+        found = await (await edge.client()).ask("/", ALL)
+        assert (found.body, found.get("content-encoding"), found.get("vary")) == (TEXT[:300_000], None, "Accept-Encoding")
+
+    @pytest.mark.parametrize("turn", [0, 1, 50_000])
+    async def test_many_at_once_with_hardly_any_time(self, edge: Edge, turn: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gapura.edge.turns.TURN", turn or 1)
+        await behind(edge, page(TEXT, 'ETag: "a"'))
+        clients = [await edge.client() for _ in range(8)]
+        codings = ["gzip", "br", "zstd"]
+        found = await asyncio.gather(*(c.ask("/", f"Accept-Encoding: {codings[n % 3]}") for n, c in enumerate(clients)))
+        for answer in found:
+            assert DECODE[answer.get("content-encoding")](answer.body) == TEXT
+            assert answer.get("content-encoding")
+        assert edge.worker.turns.memory == 0
+
+    async def test_short_ones_wait_for_their_turn_too(self, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("gapura.edge.turns.TURN", 1)
+        await behind(edge, page(TEXT[:3000]))
+        clients = [await edge.client() for _ in range(8)]
+        for client in clients:
+            client.send(get("/", ALL) * 5)
+        for client in clients:
+            for _ in range(5):
+                found = await client.answer()
+                assert zstd.decompress(found.body) == TEXT[:3000]
+                assert found.get("content-length")
+
+
+def decoder(coding: str) -> Callable[[bytes], bytes]:
+    """Decodes part by part."""
+    if coding == "gzip":
+        return zlib.decompressobj(31).decompress
+    if coding == "br":
+        return brotli.Decompressor().process  # type: ignore[no-any-return]
+    return zstd.ZstdDecompressor().decompress
+
+
+class TestFiles:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "public"
+        folder.mkdir()
+        (folder / "a.html").write_bytes(TEXT[:20_000])
+        (folder / "big.js").write_bytes(TEXT)
+        (folder / "a.png").write_bytes(TEXT[:5000])
+        return folder
+
+    async def start(self, edge: Edge, folder: Path) -> None:
+        await edge.start(f'[sites."*"]\nfiles = {json.dumps(str(folder))}\ncompress = true\n')
+
+    @pytest.mark.parametrize("name", ["a.html", "big.js"])
+    @pytest.mark.parametrize("coding", ["gzip", "zstd", "br"])
+    async def test_files(self, edge: Edge, folder: Path, name: str, coding: str) -> None:
+        await self.start(edge, folder)
+        client = await edge.client()
+        for _ in range(2):
+            answer = await client.ask(f"/{name}", f"Accept-Encoding: {coding}")
+            assert DECODE[answer.get("content-encoding")](answer.body) == (folder / name).read_bytes()
+            assert answer.get("content-encoding") == coding
+            assert answer.get("accept-ranges") is None
+
+    async def test_pictures(self, edge: Edge, folder: Path) -> None:
+        await self.start(edge, folder)
+        answer = await (await edge.client()).ask("/a.png", ALL)
+        assert (answer.body, answer.get("content-encoding"), answer.get("vary")) == (TEXT[:5000], None, None)
+
+    async def test_a_weakened_tag_still_answers_304(self, edge: Edge, folder: Path) -> None:
+        await self.start(edge, folder)
+        client = await edge.client()
+        tag = (await client.ask("/a.html", ALL)).get("etag")
+        if tag is None:
+            pytest.skip("files have no tags yet")
+        assert tag.startswith("W/")
+        again = await client.ask("/a.html", ALL, f"If-None-Match: {tag}")
+        assert (again.status, again.get("etag"), again.get("vary")) == (304, tag, "Accept-Encoding")
+
+    async def test_a_part_is_never_compressed(self, edge: Edge, folder: Path) -> None:
+        await self.start(edge, folder)
+        answer = await (await edge.client()).ask("/a.html", ALL, "Range: bytes=0-999")
+        if answer.status == 200:
+            pytest.skip("files have no parts yet")
+        assert (answer.status, answer.body, answer.get("content-encoding")) == (206, TEXT[:1000], None)
+        assert answer.get("vary") == "Accept-Encoding"
+
+
+class TestForms:
+    """Bodies that are sent again and again are compressed once."""
+
+    @pytest.mark.parametrize("size", [3000, 40_000])
+    async def test_once(self, edge: Edge, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+        text = TEXT[:size].decode()
+        made: list[Lasting] = []
+
+        class Noted(Lasting):
+            def __new__(cls, body: bytes) -> Noted:
+                self = super().__new__(cls, body)
+                made.append(self)
+                return self
+
+        monkeypatch.setattr("gapura.edge.replies.Lasting", Noted)
+        await edge.start(f'[sites."*"]\nrespond = {json.dumps(text)}\ncompress = {{ level = 4 }}\n')
+        client = await edge.client()
+        for coding in ("gzip", "br", "gzip"):
+            answer = await client.ask("/", f"Accept-Encoding: {coding}")
+            assert DECODE[coding](answer.body) == text.encode()
+        assert {coding for coding, _ in made[0].forms} == {"gzip", "br"}
+        assert answer.body == made[0].forms["gzip", 4]
+        assert answer.get("content-length") == str(len(answer.body))
+
+    async def test_what_is_not_shorter_is_remembered_too(self, edge: Edge) -> None:
+        await edge.start('[sites."*"]\nrespond = "x"\ncompress = { minimum = 0 }\n')
+        client = await edge.client()
+        for _ in range(2):
+            answer = await client.ask("/", ALL)
+            assert (answer.body, answer.get("content-encoding")) == (b"x", None)
+
+
+class TestLog:
+    @pytest.mark.parametrize("size", [3000, 900_000])
+    async def test_the_bytes_that_were_sent(self, edge: Edge, size: int) -> None:
+        await behind(edge, page(TEXT[:size]), log="$body_bytes_sent")
+        answer = await (await edge.client()).ask("/", ALL)
+        await edge.until(lambda: edge.log.exists() and edge.log.read_text() != "")
+        assert edge.log.read_text() == f"{len(answer.body)}\n"
+
+    async def test_of_a_client_that_leaves(self, edge: Edge) -> None:
+        go = asyncio.Event()
+
+        async def answer(request: Request, wire: Wire) -> None:
+            wire.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            await go.wait()
+
+        await behind(edge, answer, log="$body_bytes_sent")
+        client = await edge.client()
+        client.send(get("/", "Accept-Encoding: gzip"))
+        await client.head()
+        first = await client.chunk()
+        client.reset()
+        await edge.until(lambda: edge.log.exists() and edge.log.read_text() != "")
+        assert edge.log.read_text() == f"{len(first)}\n"
+
+
+class TestCurl:
+    """A real peer asks and decodes."""
+
+    async def ask(self, edge: Edge, *arguments: str) -> bytes:
+        command = [peer("curl"), "-s", "--compressed", *arguments, f"http://127.0.0.1:{edge.port}/"]
+        return await asyncio.to_thread(lambda: subprocess.run(command, capture_output=True, check=True, timeout=10).stdout)
+
+    @pytest.mark.parametrize("version", ["--http1.0", "--http1.1"])
+    @pytest.mark.parametrize("size", [3000, 500_000])
+    async def test_compressed(self, edge: Edge, version: str, size: int) -> None:
+        backend = await behind(edge, page(TEXT[:size]))
+        assert await self.ask(edge, version) == TEXT[:size]
+        assert "gzip" in (backend.requests[0].get("accept-encoding") or "")
+
+    async def test_twice_is_never_done(self, edge: Edge) -> None:
+        body = gzip.compress(TEXT[:9000])
+        await behind(edge, page(body, "Content-Encoding: gzip"))
+        assert await self.ask(edge) == TEXT[:9000]
