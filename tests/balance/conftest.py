@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gapura.balance.server import Server
-from gapura.balance.upstream import Upstream
+from gapura.balance.upstream import Upstream, upstream_of
 from gapura.board import H_USED, READY, READY_AT, STATE, Board
 from gapura.config.plan import ServerPlan, UpstreamPlan
 
@@ -20,7 +20,16 @@ def server_plan(identity: str, slots: list[int], **settings: Any) -> ServerPlan:
     """A server with nginx's defaults; `settings` replace them."""
     host, _, port = identity.rpartition(":")
     plan: dict[str, Any] = {"id": identity, "host": host.strip("[]"), "port": int(port), "path": "", "name": ""}
-    plan |= {"weight": 1, "max_fails": 1, "fail_timeout": 10.0, "max_conns": 0, "backup": False, "down": False, "slots": slots}
+    plan |= {
+        "weight": 1,
+        "max_fails": 1,
+        "fail_timeout": 10.0,
+        "max_conns": 0,
+        "backup": False,
+        "down": False,
+        "slots": slots,
+        "slow_start": None,
+    }
     if len(slots) > 1:
         plan |= {"host": "127.0.0.1", "port": 0}
     return plan | settings  # type: ignore[return-value]
@@ -47,9 +56,10 @@ class Scene:
             "name": "u", "app": slots_each > 1, "policy": "round_robin", "key": "", "consistent": False, "servers": plans,
             "names": [], "health": None, "hold": 3.0, "connect_timeout": 2.0, "read_timeout": 60.0, "send_timeout": 60.0,
             "tries": 0, "keepalive": 32, "keepalive_timeout": 60.0,
+            "sticky": None, "queue": None, "queue_timeout": None, "tls": None,
         }  # fmt: skip
         self.plan.update(upstream)  # type: ignore[typeddict-item]
-        self.upstream = Upstream(self.plan, self.board, 0)
+        self.upstream = upstream_of(self.plan, self.board, 0)
         self.servers = self.upstream.servers
 
     def put(self, slot: int, cell: int, value: int) -> None:

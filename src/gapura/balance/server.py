@@ -59,6 +59,7 @@ class Server:
         "max_fails",
         "fail_timeout_ns",
         "max_conns",
+        "slow_start_ns",
         "backup",
         "down",
         "index",
@@ -90,6 +91,7 @@ class Server:
         self.max_fails = plan["max_fails"]
         self.fail_timeout_ns = int(plan["fail_timeout"] * facts.NANOSECONDS)
         self.max_conns = plan["max_conns"]
+        self.slow_start_ns = int((plan["slow_start"] or 0) * facts.NANOSECONDS)
         self.backup = plan["backup"]
         self.down = plan["down"]
         self.index = index

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gapura.balance import facts
-from gapura.balance.policies import choose
-from gapura.balance.policy import Tried
+from gapura.balance.policies import choose, ramps
+from gapura.balance.policy import Policy, Tried
+from gapura.balance.ramp import SCALE
 from gapura.balance.round_robin import RoundRobin
 from gapura.balance.server import Server
+from gapura.balance.sticky import Sticky, cookie_values
 from gapura.board import (
     COLUMNS,
     CONNS,
@@ -29,7 +33,7 @@ class Upstream:
 
     `previous` is the same upstream of the snapshot before: servers with the same id keep their place in the rotation. Without
     it the rotation begins `column` picks on, so that workers do not all send their first request to the same server.
-    Timeouts are in seconds, `hold_ns` in ns. `tries` counts the first attempt and is at least 1.
+    Timeouts are in seconds, `hold_ns` and `queue_ns` in ns. `tries` counts the first attempt and is at least 1.
     """
 
     __slots__ = (
@@ -42,12 +46,15 @@ class Upstream:
         "read_timeout",
         "send_timeout",
         "tries",
+        "queue",
+        "queue_ns",
         "keepalive",
         "keepalive_timeout",
         # the servers
         "servers",
         "policy",
         "backups",
+        "cookies",
         # the board, and where this worker's cells lie in a slot
         "board",
         "cells",
@@ -65,6 +72,8 @@ class Upstream:
         self.name = plan["name"]
         self.app = plan["app"]
         self.hold_ns = int(plan["hold"] * facts.NANOSECONDS)
+        self.queue = plan["queue"]
+        self.queue_ns = int((plan["queue_timeout"] or 0) * facts.NANOSECONDS)
         self.connect_timeout = plan["connect_timeout"]
         self.read_timeout = plan["read_timeout"]
         self.send_timeout = plan["send_timeout"]
@@ -75,8 +84,11 @@ class Upstream:
         self.tries = min(plan["tries"], usable) if plan["tries"] else usable
         primaries = [server for server in self.servers if not server.backup]
         backups = [server for server in self.servers if server.backup]
-        self.policy = choose(plan, primaries)
-        self.backups = choose(plan, backups) if backups else None
+        sticky = plan["sticky"]
+        self.cookies = cookie_values(self.name, self.servers, sticky["secret"]) if sticky else None
+        """Of a sticky upstream: what the cookie says for each server id. Such a cookie is the key of `claim`."""
+        self.policy = self._choose(primaries)
+        self.backups = self._choose(backups) if backups else None
         self.board = board
         self.cells = board.cells
         self.column = column
@@ -86,10 +98,15 @@ class Upstream:
         for tier in (primaries, backups):
             _place(tier, column, previous)
 
+    def _choose(self, tier: list[Server]) -> Policy:
+        policy = choose(self.plan, tier)
+        return policy if self.cookies is None else Sticky(self.cookies, tier, policy)
+
     def claim(self, now: int, key: bytes = b"", tried: Tried = None) -> Server | None:
         """The next eligible server that is not in `tried`, counted as busy from now on; None when there is none.
 
-        Primaries come first, then backups. `key` is the client's packed address for ip_hash, the key for hash. Keep
+        Primaries come first, then backups. `key` is the client's packed address for ip_hash, the key for hash, the cookie of a
+        sticky upstream. Keep
         `server.slot` at once: `release`, `answered` and `failed` want the slot that was claimed. Claiming a server whose
         pause after failures is over makes this request its probe: the others skip it for another `fail_timeout`, or until the
         probe is answered (nginx: picking a peer moves `checked`).
@@ -194,6 +211,26 @@ class Upstream:
             cells[slot + DOWN_AT] = 0
 
 
+class QueuedUpstream(Upstream):
+    """An upstream whose requests queue when all servers are full: `freed` is told whenever a connection is given back."""
+
+    __slots__ = ("freed",)
+
+    def __init__(self, plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None) -> None:
+        super().__init__(plan, board, column, previous)
+        self.freed: Callable[[str], None] | None = None
+
+    def release(self, server: Server, slot: int) -> None:
+        super().release(server, slot)
+        if self.freed is not None:
+            self.freed(self.name)
+
+
+def upstream_of(plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None) -> Upstream:
+    """The upstream that a plan asks for."""
+    return (Upstream if plan["queue"] is None else QueuedUpstream)(plan, board, column, previous)
+
+
 def _counted(servers: list[ServerPlan]) -> list[ServerPlan]:
     """nginx ignores max_fails and fail_timeout of a single server: there is no other to go to."""
     if len(servers) != 1:
@@ -209,11 +246,14 @@ def _place(tier: list[Server], column: int, previous: Upstream | None) -> None:
     What is carried over is cut to what the new weights can bring about, or one server would get a long row of requests after
     large weights became small. A penalty for failures stays.
     """
+    scale = SCALE if ramps(tier) else 1
     if previous is None:
         RoundRobin(tier).advance(column)
+        for server in tier:
+            server.current *= scale
         return
     before = {server.id: server for server in previous.servers}
-    limit = sum(server.weight for server in tier)
+    limit = sum(server.weight for server in tier) * scale
     for server in tier:
         old = before.get(server.id)
         if old is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from .addresses import Address, AddressError, is_made_up, is_private, parse_server
+from .build_balancing import check_balancing, queue_timeout, sticky
 from .findings import Findings
 from .plan import HealthPlan, NamePlan, ServerPlan, UpstreamPlan, expand
 from .positions import Path
@@ -45,6 +46,7 @@ class Upstreams:
         path: Path = ("upstreams", name)
         check_name(self.findings, path, name)
         plan = self._start(name, path, upstream)
+        check_balancing(self.findings, path, upstream, upstream.servers)
         seen: set[str] = set()
         for index, server in enumerate(upstream.servers):
             self._add_server(plan, (*path, "servers", index), upstream, server, seen)
@@ -57,6 +59,7 @@ class Upstreams:
         """The upstream that an app is: its instances are its servers, their ports are on the board."""
         plan = self._start(name, ("apps", name), app)
         plan["app"] = True
+        check_balancing(self.findings, ("apps", name), app)
         for index in range(instances):
             server = self._server(Address(app.host, 0), Server(address=app.host), app)
             server["id"] = f"{name}:{index}"
@@ -115,6 +118,9 @@ class Upstreams:
             "names": [],
             "health": None,
             "hold": words.hold,
+            "sticky": sticky(name, words),
+            "queue": words.queue,
+            "queue_timeout": queue_timeout(words),
             "connect_timeout": words.connect_timeout,
             "read_timeout": words.read_timeout,
             "send_timeout": words.send_timeout,
@@ -164,6 +170,7 @@ class Upstreams:
             "max_fails": words.max_fails if server.max_fails is None else server.max_fails,
             "fail_timeout": words.fail_timeout if server.fail_timeout is None else server.fail_timeout,
             "max_conns": words.max_conns if server.max_conns is None else server.max_conns,
+            "slow_start": (words.slow_start if server.slow_start is None else server.slow_start) or None,
             "backup": server.backup,
             "down": server.down,
             "slots": [],

@@ -13,7 +13,7 @@ from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
 from .plan_limit import LimitPlan
 from .plan_log import AccessLogPlan, LogFilePlan
-from .plan_traffic import TrafficPlan
+from .plan_traffic import StickyPlan, TrafficPlan
 
 FORMAT = 1
 MAX_INSTANCES = 256
@@ -72,6 +72,7 @@ class ServerPlan(TypedDict):
     max_fails: int
     fail_timeout: float
     max_conns: int  # 0 = no limit
+    slow_start: float | None  # None = its whole share at once
     backup: bool
     down: bool
     slots: list[int]  # filled in by the master: one slot, two for an instance
@@ -105,6 +106,9 @@ class UpstreamPlan(TypedDict):
     names: list[NamePlan]
     health: HealthPlan | None
     hold: float
+    sticky: StickyPlan | None  # visitors stay with a server
+    queue: int | None  # requests that may wait when all servers are full, for each worker; None = as long as `hold`
+    queue_timeout: float | None
     connect_timeout: float
     read_timeout: float
     send_timeout: float

@@ -7,10 +7,13 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import PositiveSeconds, Seconds
+from .schema_cookie import VisitorCookie
 from .section import Also, Among, Section, Text, check_variables, short, wrapped
 from .words import wrong
 
 POLICIES: Final = ("round_robin", "least_conn", "ip_hash", "hash", "random")
+MOST_QUEUED: Final = 1000
+"""Requests that may wait in one worker."""
 WITHOUT_BACKUP: Final = ("ip_hash", "hash", "random")
 """Policies that know no second tier (as in nginx)."""
 
@@ -33,6 +36,18 @@ def _key(value: object) -> object:
         check_variables(value)
         if value and "$" not in value:
             raise wrong("key has no variable: all requests would go to one server", 'write key = "$uri" or key = "$remote_addr"')
+    return value
+
+
+def _secret(value: object) -> object:
+    if isinstance(value, str) and len(value) < 16:
+        raise wrong("a secret has at least 16 characters", "`openssl rand -hex 16` makes one")
+    return value
+
+
+def _sticky(value: object) -> object:
+    if isinstance(value, bool):
+        return {} if value else None
     return value
 
 
@@ -69,6 +84,13 @@ class Health(Section):
     """From one check to the next while a server is out."""
 
 
+class Sticky(VisitorCookie):
+    """Visitors stay with the server that answered them first."""
+
+    secret: Annotated[Text, BeforeValidator(_secret)] | None = None
+    """With the same secret several machines know each other's cookies. Left out: each has its own. At least 16 characters."""
+
+
 class Server(Section):
     """One address of an upstream. nginx: server."""
 
@@ -83,6 +105,9 @@ class Server(Section):
     """Both the time in which failures are counted and the pause after them. Left out: as in the upstream. nginx: fail_timeout."""
     max_conns: MaxConns | None = None
     """Most requests at the same time; 0: no limit. Left out: as in the upstream. nginx: max_conns."""
+    slow_start: Seconds | None = None
+    """How long it takes until it gets its whole share again after it has come back. Left out: as in the upstream. nginx: slow_start
+    (commercial)."""
     backup: bool = False
     """Gets requests only when none of the others can answer. nginx: backup."""
     down: bool = False
@@ -111,6 +136,17 @@ class Balancing(Section):
     (commercial)."""
     hold: Seconds = 3.0
     """How long a request waits for a server when none can answer but one may return; then 503. 0: not at all."""
+    sticky: Annotated[Sticky | None, BeforeValidator(_sticky), Also({"type": "boolean"})] = None
+    """Whether visitors stay with the server that answered them first, by a cookie: true, or a table. nginx: sticky cookie
+    (commercial until 1.29.6)."""
+    slow_start: Seconds | None = None
+    """How long it takes until a server that has come back gets its whole share again; for the policies round_robin and least_conn.
+    nginx: slow_start (commercial)."""
+    queue: Annotated[int, Field(ge=0, le=MOST_QUEUED)] | None = None
+    """So many requests may wait, for each worker, when all servers are at their `max_conns`; 0: none. Left out: they wait as for a
+    server that is away (`hold`). nginx: queue (commercial)."""
+    queue_timeout: PositiveSeconds | None = None
+    """How long such a request waits at most; then 503. Left out: 60 seconds. nginx: queue timeout (commercial)."""
     connect_timeout: PositiveSeconds = 2.0
     """How long connecting to a server may take; then the next one is tried. nginx: proxy_connect_timeout."""
     read_timeout: PositiveSeconds = 60.0

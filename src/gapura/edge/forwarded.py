@@ -54,6 +54,11 @@ class Trust:
                 break
         return found
 
+    def scheme(self, exchange: Exchange) -> bytes:
+        """http or https, as a trusted proxy says that the client came to it; the caller has made sure that it is one."""
+        said = (_values(exchange.head, _PROTO) or [b""])[-1]
+        return said if said in (b"http", b"https") else exchange.sink.scheme
+
     def lines(self, exchange: Exchange) -> bytes:
         """The header lines that tell the server about the client, joined by CRLF."""
         head = exchange.head
@@ -65,10 +70,9 @@ class Trust:
                 host,
             )
         chain = b", ".join([*_values(head, _FOR), exchange.sink.peer.encode()])
-        scheme = (_values(head, _PROTO) or [exchange.sink.scheme])[-1]
         return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
             chain,
-            scheme if scheme in (b"http", b"https") else exchange.sink.scheme,
+            self.scheme(exchange),
             (_values(head, _HOST) or [host])[-1],
         )
 

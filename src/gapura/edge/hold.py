@@ -1,7 +1,8 @@
 """Requests that wait because no server can answer now but one may soon (`hold`).
 
 First in, first out, bounded; a timer looks every 20 ms while anything waits. When a server appears the queue is let go at a
-growing pace: one, two, four … a tick, back to one when a server refuses, so that a fresh copy is not run over by the crowd.
+growing pace: one, two, four … a tick, back to one when a server refuses, so that a fresh copy is not run over by the crowd. Where
+requests wait because all servers are full (`queue`), each connection that is given back lets the next one go at once.
 """
 
 from __future__ import annotations
@@ -38,12 +39,13 @@ class Waiting(Protocol):
 
 
 class _Queue:
-    __slots__ = ("waiting", "pace", "rests_until")
+    __slots__ = ("waiting", "pace", "rests_until", "woken")
 
     def __init__(self) -> None:
         self.waiting: deque[Waiting] = deque()
         self.pace = 1
         self.rests_until = 0
+        self.woken = False
 
 
 class Hold:
@@ -65,7 +67,7 @@ class Hold:
         if self.count >= LIMIT:
             return False
         queue = self._queues.setdefault(waiting.upstream.name, _Queue())
-        if again:
+        if again:  # also beyond the length of the upstream's queue: it has been in it
             queue.waiting.appendleft(waiting)
             queue.pace = 1
             queue.rests_until = monotonic_ns() + REFUSED_PAUSE
@@ -75,6 +77,26 @@ class Hold:
         if self._timer is None:
             self._timer = self.worker.loop.call_later(TICK, self._tick)
         return True
+
+    def length(self, name: str) -> int:
+        """How many wait for an upstream."""
+        queue = self._queues.get(name)
+        return len(queue.waiting) if queue is not None else 0
+
+    def freed(self, name: str) -> None:
+        """A connection to a server of this upstream was given back: look at its queue, once who gave it back is done."""
+        queue = self._queues.get(name)
+        if queue is not None and not queue.woken:
+            queue.woken = True
+            self.worker.loop.call_soon(self._wake, name)
+
+    def _wake(self, name: str) -> None:
+        queue = self._queues.get(name)
+        if queue is not None:
+            queue.woken = False
+            self._let_go(queue, monotonic_ns(), FASTEST)
+            if not queue.waiting:
+                self._queues.pop(name, None)
 
     def remove(self, waiting: Waiting) -> None:
         """The client is gone."""
@@ -96,7 +118,8 @@ class Hold:
         if self.count and self._timer is None:  # who was let go may have begun to wait again, and started it
             self._timer = self.worker.loop.call_later(TICK, self._tick)
 
-    def _let_go(self, queue: _Queue, now: int) -> None:
+    def _let_go(self, queue: _Queue, now: int, most: int = 0) -> None:
+        """Give servers to those who wait, `most` of them, or as many as the pace allows."""
         waiting = queue.waiting
         hopeless = bool(waiting) and not waiting[0].upstream.may_return(now)  # stopped or crashed while they waited
         for held in [held for held in waiting if hopeless or held.held_until <= now]:
@@ -105,7 +128,7 @@ class Hold:
             held.on_hold_over()
         if now < queue.rests_until:
             return
-        for _ in range(queue.pace):
+        for _ in range(most or queue.pace):
             if not waiting:
                 return
             server = waiting[0].upstream.claim(now, waiting[0].key, ())
@@ -114,4 +137,5 @@ class Hold:
                 return
             self.count -= 1
             waiting.popleft().on_server(server)
-        queue.pace = min(FASTEST, queue.pace * 2)
+        if not most:
+            queue.pace = min(FASTEST, queue.pace * 2)

@@ -6,12 +6,15 @@ import ipaddress
 from collections.abc import Callable
 
 from gapura.config.plan import UpstreamPlan
+from gapura.edge.cookie import Cookie
 from gapura.edge.exchange import Exchange
 from gapura.edge.variables import compile_text
 
 
 def key_of(upstream: UpstreamPlan) -> Callable[[Exchange], bytes] | None:
-    """What the policy goes by: nothing, the client's address, or the string of `hash`."""
+    """What the policy goes by: nothing, the client's address, the string of `hash`, or the cookie of a sticky upstream."""
+    if upstream["sticky"] is not None:
+        return Cookie(upstream["sticky"]["cookie"]).read
     if upstream["policy"] == "ip_hash":
         return packed_client
     if upstream["policy"] == "hash":

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-from gapura.balance.upstream import Upstream
+from gapura.balance.upstream import Upstream, upstream_of
 from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, UpstreamPlan
 from gapura.edge import compress, edit, guard, limit, traffic
 from gapura.edge.exchange import Exchange
 from gapura.edge.files import Files
-from gapura.edge.forward import Forward
 from gapura.edge.key import key_of
+from gapura.edge.proxy import proxy
 from gapura.edge.replies import redirect, respond
 from gapura.edge.request import ProxyOptions
-from gapura.edge.router import PAUSED, Route, Router, Site, Step
+from gapura.edge.router import Route, Router, Site, Step
 from gapura.edge.variables import quote_path
 
 NANOSECONDS = 1_000_000_000
@@ -32,7 +31,9 @@ class Snapshot:
         self.generation = generation
         self.plan = plan
         before = previous.upstreams if previous else {}
-        self.upstreams = {name: Upstream(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()}
+        self.upstreams = {
+            name: upstream_of(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()
+        }
         self.router = Router([Site(site, [self._route(route) for route in site["routes"]]) for site in plan["sites"]])
 
     def _route(self, plan: RoutePlan) -> Route:
@@ -44,7 +45,7 @@ class Snapshot:
         action = plan["action"]
         if action == "proxy":
             upstream = self.upstreams[plan["upstream"]]
-            return partial(_proxy, upstream, self._options(plan, upstream.plan))
+            return proxy(upstream, self._options(plan, upstream.plan))
         if action == "files":
             return Files(plan)
         if action == "redirect":
@@ -83,12 +84,6 @@ def _before(plan: RoutePlan) -> list[Step]:
     if plan["traffic"]:
         steps += traffic.steps(plan["traffic"])
     return steps
-
-
-def _proxy(upstream: Upstream, options: ProxyOptions, exchange: Exchange) -> int:
-    """The step of a `proxy` route."""
-    Forward(exchange, upstream, options).begin(exchange.sink.now)
-    return PAUSED
 
 
 def _rewrite(route: RoutePlan) -> Callable[[Exchange], bytes] | None:
