@@ -32,6 +32,7 @@ from gapura.master.loop import Loop, Steps, Task, until
 from gapura.master.notify import Notifier, watchdog_interval
 from gapura.master.ports import Ports
 from gapura.master.reload import Door
+from gapura.master.rotation import INTERVAL, Rotation
 from gapura.master.slots import Slots
 from gapura.master.sockets import Sockets
 from gapura.master.takeover import Lock, Orphans, State, StateFile, snapshot
@@ -170,6 +171,7 @@ class Master:
         door.remember(state.get("generation"), state.get("scale"))
         self.loop.every(MEMORY_INTERVAL, fleet.watch_memory)
         self.loop.every(FOLDER_INTERVAL, self._keep_folder)
+        self.loop.every(INTERVAL, Rotation(self.loop, lambda: door.plan, self._reopen_workers).look)
         return door
 
     def _begun(self, task: Task) -> None:
@@ -304,8 +306,12 @@ class Master:
                 folders.admit(self.door.running)
             except (OSError, KeyError, CommandError) as error:
                 log.error("the log files cannot be opened anew: %s", error)
-            self.door.children.tell("reopen")
+            self._reopen_workers()
             self.door.fleet.reopen()
+
+    def _reopen_workers(self) -> None:
+        if self.door is not None:
+            self.door.children.tell("reopen")
 
     # -- the end ------------------------------------------------------------------------------------------------------------
 
