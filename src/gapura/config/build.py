@@ -109,6 +109,7 @@ def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
             "body": edge.limits.body,
             "connections": edge.limits.connections,
             "connections_per_client": edge.limits.connections_per_client,
+            "file_memory": edge.limits.file_memory,
         },
         "access_log": logs.access,
         "error_log": logs.error,

@@ -10,6 +10,7 @@ from .addresses import AddressError, parse_server, site_host
 from .build_access import access
 from .build_compress import compress
 from .build_edit import edit
+from .build_files import files
 from .build_limit import limit
 from .build_log import LogPlans
 from .build_traffic import traffic
@@ -120,6 +121,7 @@ class Sites:
             "edit": edit(options),
             "compress": compress(options),
             "traffic": traffic(options),
+            "files": files(options),
         }
 
     def _check_action(self, path: Path, route: Action) -> None:

@@ -11,6 +11,7 @@ from typing import TypedDict
 from .plan_access import AccessPlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
+from .plan_files import FilesPlan
 from .plan_limit import LimitPlan
 from .plan_log import AccessLogPlan, LogFilePlan
 from .plan_traffic import StickyPlan, TrafficPlan
@@ -43,6 +44,7 @@ class LimitsPlan(TypedDict):
     headers: int  # number of header fields; 431
     body: int  # request body, 0 = no limit; 413. A route may have its own
     connections: int  # client connections per worker
+    file_memory: int  # bytes of small files that each worker keeps in memory
     connections_per_client: int  # per client address and worker, 0 = no limit
 
 
@@ -144,6 +146,7 @@ class RoutePlan(TypedDict):
     edit: EditPlan | None
     compress: CompressPlan | None
     traffic: TrafficPlan | None
+    files: FilesPlan | None  # how the files of `folder` are sent
 
 
 class SitePlan(TypedDict):

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from .addresses import AddressError, network, parse_listener
-from .quantities import BytesOrNone, PositiveBytes, PositiveSeconds
+from .quantities import Bytes, BytesOrNone, PositiveBytes, PositiveSeconds
 from .schema_log import AccessLog, AccessLogTable, ErrorLog, ErrorLogTable
 from .section import Also, Section, Text, by, wrapped
 from .words import shown, wrong
@@ -73,6 +73,8 @@ class Limits(Section):
     """Most client connections, for each worker. nginx: worker_connections."""
     connections_per_client: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     """Most connections from one client address, for each worker; 0: no limit. nginx: limit_conn."""
+    file_memory: Bytes = 32 << 20
+    """Bytes of small files, those asked for most, that each worker keeps in memory; 0: none. nginx: open_file_cache."""
 
 
 class Edge(Section):

@@ -11,6 +11,7 @@ from .quantities import BytesOrNone, PositiveSeconds
 from .schema_access import AccessOptions
 from .schema_compress import CompressOptions
 from .schema_edit import EditOptions
+from .schema_files import FilesOptions
 from .schema_limit import LimitOptions
 from .schema_log import LogOptions
 from .schema_traffic import TrafficOptions
@@ -114,7 +115,7 @@ class Redirect(Section):
     """301 and 308: for ever, browsers remember it; 302, 303 and 307: this time."""
 
 
-class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions, LogOptions):
+class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions, FilesOptions, LogOptions):
     """What is done with a request: exactly one of proxy, files, redirect and respond."""
 
     proxy: Text | None = None

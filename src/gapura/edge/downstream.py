@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import socket
 import struct
-import termios
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
 from gapura.edge import pages
+from gapura.edge.deadlines import expire_sending, trickles
 from gapura.edge.exchange import Exchange
+from gapura.edge.recall import repeat
 from gapura.errors import ClientError
 from gapura.wire.body import chunk, last_chunk
 from gapura.wire.http1 import BODY, BROKEN, DONE, HEAD, RequestReader
 from gapura.wire.request import RequestHead
 
 if TYPE_CHECKING:
+    from gapura.edge.encrypted import Encrypted
+    from gapura.edge.recall import Recalled
     from gapura.edge.worker import Worker
 
 HIGH_WATER: Final = 64 << 10
@@ -29,11 +31,9 @@ LINGER: Final = 2_000_000_000
 a reset."""
 AT_ONCE: Final = 32
 """Pipelined requests that are answered one after the other before others have their turn."""
-MINIMUM_RATE: Final = 200
-"""Bytes/s that a request body must make on average once the body timeout has passed."""
 
-IDLE, READING, RECEIVING, WORKING, SENDING, LINGERING = range(6)
-"""What the connection's deadline is about: next request, head, body, nothing, a slow reader, closing."""
+IDLE, READING, RECEIVING, WORKING, SENDING, LINGERING, FRESH = range(7)
+"""What the connection's deadline is about: next request, head, body, nothing, a slow reader, closing, the first request."""
 
 
 class Downstream:
@@ -43,10 +43,11 @@ class Downstream:
     """
 
     __slots__ = (
-        "worker", "transport", "client", "peer", "scheme", "forwarded", "reader",
+        "worker", "transport", "client", "peer", "scheme", "tls", "forwarded", "reader",
         "exchange", "phase", "deadline", "requests", "now", "since", "outstanding",
         "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
         "body_paused", "breathing", "write_paused", "half_closed", "continue_due", "lost",
+        "recall", "raw",
     )  # fmt: skip
 
     scheme: bytes
@@ -54,6 +55,7 @@ class Downstream:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.scheme = b"http"
+        self.tls: Encrypted | None = None
         self.exchange: Exchange | None = None
         self.requests = 0
         self.pending = b""
@@ -70,6 +72,8 @@ class Downstream:
         self.continue_due = False
         self.lost = False
         self.outstanding = 0
+        self.recall: dict[bytes, Recalled] | None = None
+        self.raw = b""  # what was read last, while it may be exactly one request
 
     # -- asyncio --------------------------------------------------------------------------------------------------------
 
@@ -84,8 +88,10 @@ class Downstream:
         limits = worker.limits
         self.reader = RequestReader(self, limits["head"], limits["headers"], limits["target"])
         self.now = self.since = monotonic_ns()
-        self.phase = READING
+        self.phase = FRESH
         self.deadline = self.since + worker.head_ns
+        if worker.snapshot.sends_files and not (self.tls and self.tls.subject):
+            self.recall = worker.recall.of(self.scheme)
         if not worker.admit(self):
             self._refuse_connection()
 
@@ -93,10 +99,19 @@ class Downstream:
         reader = self.reader
         phase = self.phase
         self.now = now = monotonic_ns()
-        if phase == IDLE:
-            self.since = now
+        if phase in (IDLE, FRESH):
+            if self.recall is not None:
+                answer = self.recall.get(data)
+                if answer is not None and now < answer.until and (self.tls is None or self.tls.server_name == answer.server_name):
+                    repeat(self, answer, now)
+                    return
+                self.raw = data
+            if phase == IDLE:
+                self.since = now
+                self.deadline = now + self.worker.head_ns
             self.phase = READING
-            self.deadline = now + self.worker.head_ns
+        elif phase == READING:
+            self.raw = b""
         elif phase == RECEIVING:
             self.deadline = now + self.worker.body_ns
         elif phase == LINGERING:
@@ -376,6 +391,7 @@ class Downstream:
             before = self.requests
             while self.exchange is None and reader.state == DONE and not self.closing and not self.write_paused:
                 if reader.buffer:
+                    self.raw = b""
                     if self.requests - before >= AT_ONCE:
                         self._breathe()
                         break
@@ -438,10 +454,10 @@ class Downstream:
         """The deadline has passed (called by the worker's sweep)."""
         phase = self.phase
         if phase == SENDING or (phase == LINGERING and self.transport.get_write_buffer_size()):
-            self._expire_sending(now)
+            expire_sending(self, now)
         elif phase == LINGERING:
             self.transport.abort()
-        elif phase == IDLE:
+        elif phase in (IDLE, FRESH):
             self._close()
         elif phase == READING:
             if not self.reader.started:  # an empty line at most: an answer to it would be taken for the next one
@@ -454,25 +470,9 @@ class Downstream:
             else:
                 self._client_error(ClientError(408, "The request body did not arrive in time."))
 
-    def _expire_sending(self, now: int) -> None:
-        """Close a client that takes nothing; one that takes little is left alone."""
-        outstanding = self.transport.get_write_buffer_size()
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            outstanding += struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
-        if not self.outstanding or outstanding < self.outstanding:
-            self.outstanding = outstanding
-            self.deadline = now + self.worker.send_ns
-            return
-        self.transport.abort()
-
     def too_slow(self, now: int) -> bool:
         """A request body that trickles in below the minimum rate."""
-        exchange = self.exchange
-        if self.phase != RECEIVING or exchange is None or self.body_paused:
-            return False
-        seconds = (now - self.since) / 1e9
-        return seconds > 2 * self.worker.body_ns / 1e9 and exchange.body_seen < seconds * MINIMUM_RATE
+        return self.phase == RECEIVING and trickles(self, now)
 
     def drain(self) -> None:
         """The worker ends: announce it with the next answer."""

@@ -23,13 +23,14 @@ NANOSECONDS = 1_000_000_000
 class Snapshot:
     """What a worker serves. `previous` hands on the rotation of upstreams that stay."""
 
-    __slots__ = ("generation", "plan", "router", "upstreams")
+    __slots__ = ("generation", "plan", "router", "upstreams", "sends_files")
 
     upstreams: dict[str, Upstream]
 
     def __init__(self, plan: Plan, generation: int, board: Board, column: int, previous: Snapshot | None) -> None:
         self.generation = generation
         self.plan = plan
+        self.sends_files = any(route["action"] == "files" for site in plan["sites"] for route in site["routes"])
         before = previous.upstreams if previous else {}
         self.upstreams = {
             name: upstream_of(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()

@@ -22,12 +22,14 @@ from gapura import log as gapura_log
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.plan import LimitsPlan, Plan
 from gapura.edge.downstream import Downstream
+from gapura.edge.file_memory import FileMemory
 from gapura.edge.forward import Forward
 from gapura.edge.forwarded import Trust
 from gapura.edge.hold import Hold
 from gapura.edge.listen import Listener
 from gapura.edge.logs import Logs
 from gapura.edge.pool import Pool
+from gapura.edge.recall import Recall
 from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
 from gapura.edge.turns import Turns
@@ -65,6 +67,8 @@ class Worker:
         self.tunnels: set[Tunnel] = set()
         self.pool = Pool(self)
         self.hold = Hold(self)
+        self.file_memory = FileMemory(0)
+        self.recall = Recall()
         self.turns = Turns(self)
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
@@ -143,6 +147,7 @@ class Worker:
                 if now > tunnel.deadline:
                     tunnel.expire(now)
             self.pool.sweep(now)
+            self.recall.sweep(now)
         if self.draining:
             self._drained(now)
 
@@ -193,6 +198,7 @@ class Worker:
         self._settings(snapshot.plan)
         self.logs.take_up(snapshot.plan, snapshot.router)
         self.snapshot = snapshot
+        self.recall.clear()
         self.board.cells[self._row + P_GENERATION] = snapshot.generation
         if not self.committed:
             self.committed = True
@@ -206,6 +212,7 @@ class Worker:
         """What holds for the whole process and may change with each generation."""
         edge = plan["edge"]
         self.limits = edge["limits"]
+        self.file_memory.resize(self.limits["file_memory"])
         timeouts = edge["timeouts"]
         self.head_ns, self.body_ns, self.send_ns, self.idle_ns, self.drain_ns = (
             int(seconds * NANOSECONDS)
@@ -249,6 +256,7 @@ class Worker:
         self.drain_until = monotonic_ns() + (self.drain_ns if limit is None else int(limit * NANOSECONDS))
         for listener in self.listeners.values():
             listener.stop()
+        self.recall.close()
         for connection in tuple(self.connections):
             connection.drain()
         self.pool.close()

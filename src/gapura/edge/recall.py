@@ -1,0 +1,130 @@
+"""Answers that are sent again without reading the request again: the same bytes, asked a moment ago, got this answer.
+
+One read that is exactly one request without a body is looked up whole. What is remembered was made the ordinary way less than a
+second ago, from a file in memory, by a route with no other step, and says nothing that differs between two requests but Date,
+X-Request-Id and the log's line. So nobody can tell, but by the time it takes. Every second, after
+every change of the configuration, and for everything else, the ordinary way is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from gapura.edge.file_memory import FRESH
+
+if TYPE_CHECKING:
+    from gapura.edge.access_log import AccessLog
+    from gapura.edge.downstream import Downstream
+    from gapura.edge.exchange import Exchange
+
+MOST: Final = 2048
+"""Answers remembered for one scheme. Bodies are those of the file memory, or no longer kept than a second."""
+IDLE: Final = 0
+"""Phase of a connection between two requests, as in `edge/downstream.py`."""
+LONGEST: Final = 4096
+"""Bytes of the longest request that is remembered."""
+
+
+class Recalled:
+    """An answer: all but the request id, and what its log line needs. `until`: CLOCK_MONOTONIC in ns."""
+
+    __slots__ = ("until", "before", "after", "body", "log", "middle", "server_name")
+
+    def __init__(
+        self, until: int, before: bytes, after: bytes, body: bytes, log: AccessLog | None, middle: bytes, server_name: bytes
+    ) -> None:
+        self.until = until
+        self.before = before
+        self.after = after
+        self.body = body
+        self.log = log
+        self.middle = middle
+        self.server_name = server_name  # that TLS was begun with: another one may not get this answer
+
+
+def repeat(connection: Downstream, answer: Recalled, now: int) -> None:
+    """Answer a request that is alone in its connection as it was answered before."""
+    worker = connection.worker
+    connection.requests += 1
+    connection.phase = IDLE
+    connection.since = now
+    connection.deadline = now + worker.idle_ns
+    request_id = worker.new_request_id()
+    if answer.log is not None:
+        answer.log.add_again(connection.client, answer.middle, request_id, now, now)
+    # last, because it may pause writing
+    connection.transport.write(b"".join((answer.before, request_id, answer.after, answer.body)))
+
+
+class Recall:
+    """The memory of a worker, by scheme, because an answer may depend on it. Closed while the worker drains."""
+
+    __slots__ = ("answers", "closed")
+
+    def __init__(self) -> None:
+        self.answers: dict[bytes, dict[bytes, Recalled]] = {}
+        self.closed = False
+
+    def of(self, scheme: bytes) -> dict[bytes, Recalled]:
+        """The answers for connections of a scheme, by the bytes of the request. Emptied in place, so it may be held."""
+        return self.answers.setdefault(scheme, {})
+
+    def clear(self) -> None:
+        """Forget everything: the configuration has changed."""
+        for answers in self.answers.values():
+            answers.clear()
+
+    def close(self) -> None:
+        """Remember nothing any more: answers say something else from now on."""
+        self.closed = True
+        self.clear()
+
+    def sweep(self, now: int) -> None:
+        """Let go of what has become too old."""
+        for answers in self.answers.values():
+            for raw in [raw for raw, answer in answers.items() if answer.until <= now]:
+                del answers[raw]
+
+    def learn(
+        self, connection: Downstream, raw: bytes, exchange: Exchange, seen: int, block: bytes, length: int, body: bytes
+    ) -> None:
+        """Remember the answer of an exchange that has ended, if every other request of the same bytes would get it too.
+
+        `raw` is all that was read with it; `seen`: when its file was looked at. The answer is `block`, which ends with the request
+        id, the `length` (UNKNOWN: none is told), and `body`.
+        """
+        route = exchange.route
+        if self.closed or len(raw) > LONGEST or route is None or not repeatable(exchange):
+            return
+        log = route.log
+        if log is not None and not log.short:
+            return
+        if not block.endswith(exchange.request_id):
+            return
+        now = exchange.ended_at
+        # the Date is part of what is remembered, so it ends with the second
+        until = min(seen + FRESH, now + 1_000_000_000 - time.time_ns() % 1_000_000_000)
+        answers = self.of(connection.scheme)
+        if len(answers) >= MOST:
+            answers.clear()
+        before = block.removesuffix(exchange.request_id)
+        after = b"\r\nContent-Length: %d\r\n\r\n" % length if length >= 0 else b"\r\n\r\n"
+        middle = log.middle(exchange) if log is not None else b""
+        tls = connection.tls
+        answers[raw] = Recalled(until, before, after, body, log, middle, b"" if tls is None else tls.server_name)
+
+
+def repeatable(exchange: Exchange) -> bool:
+    """Whether nothing but the bytes of the request, the configuration and the file decided about the answer."""
+    head, route = exchange.head, exchange.route
+    return (
+        route is not None
+        and len(route.steps) == 1
+        and not exchange.reroutes
+        and head.minor == 1
+        and head.keep_alive
+        and not head.length_seen
+        and not head.request_id
+        and not exchange.worker.trust.networks
+    )
