@@ -97,3 +97,24 @@ def test_an_older_master_that_tells_only_states(master: FakeMaster, gapura: Any)
             del one["condition"]
     master.says["status"] = [master.ok(**plain)]
     assert [one["eligible"] for one in asked(gapura, "alvin.xyz")["servers"]] == [False, False, True]
+
+
+def test_conditions_of_routes(folder: Path, gapura: Any) -> None:
+    (folder / "gapura.toml").write_text("""
+[[sites."a.example".routes]]
+path = "/x/"
+methods = ["PUT"]
+respond = "put"
+[[sites."a.example".routes]]
+path = "/x/"
+methods = ["GET"]
+match = { header = { X-Beta = "1" }, client = "10.0.0.0/8" }
+respond = "beta"
+""")
+    told = gapura("explain", "a.example/x/", "-X", "PUT")
+    assert "/x/ (prefix, with conditions)" in told.out
+    told = gapura("explain", "a.example/x/", "-H", "X-Beta: 1", "--client", "10.1.1.1", "--json")
+    assert json.loads(told.out)["route"]["body"] == "beta"
+    told = gapura("explain", "a.example/x/")
+    assert "405, with Allow: PUT" in told.out
+    assert gapura("explain", "a.example/x/", "-H", "no header").status == 2

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from gapura.config.load import load
-from gapura.config.variables import ANSWER, FAMILIES, REQUEST, names
+from gapura.config.variables import ANSWER, END, FAMILIES, REQUEST, names
 from gapura.edge.variables import VARIABLES, compile_text, getter
 
 
 def test_the_edge_knows_just_these() -> None:
-    assert set(VARIABLES) == REQUEST.keys() | ANSWER.keys()
+    assert set(VARIABLES) == REQUEST.keys() | ANSWER.keys() | END.keys()
     assert not REQUEST.keys() & ANSWER.keys()
 
 

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapura.edge.replies import location
+from gapura.edge.variables import quote_url
 
 from .client import get
 from .edge import Edge
@@ -49,3 +59,59 @@ async def test_a_body_before_a_fixed_answer_is_no_request(edge: Edge) -> None:
     assert [(await client.answer()).body for _ in range(2)] == [b"hi", b"hi"]
     client.eof()
     assert await client.end() == b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("text/html; charset=utf-8", b"&lt;b&gt;&quot;&#x27;&amp;"),
+        ("image/svg+xml", b"&lt;b&gt;&quot;&#x27;&amp;"),
+        ("application/json", b"\\u003cb\\u003e\\\"\\u0027\\u0026"),
+        ("text/javascript", b"\\u003cb\\u003e\\\"\\u0027\\u0026"),
+        ("text/plain", b"<b>\"'&"),
+    ],
+)
+async def test_variables_in_a_body_are_escaped_for_its_type(edge: Edge, kind: str, found: bytes) -> None:
+    await edge.start(f'[[sites."*".routes]]\npath = "/x/"\nrespond = {{ body = "[$rest] ${{dollar}}5", type = "{kind}" }}\n')
+    answer = await (await edge.client()).ask("/x/%3Cb%3E%22%27%26")
+    assert answer.body == b"[" + found + b"] $5"
+    assert answer.get("x-content-type-options") == "nosniff"
+
+
+async def test_groups_of_a_regex(edge: Edge) -> None:
+    await edge.start(r"""
+[[sites."*".routes]]
+kind = "regex"
+path = '^/(?<lang>[a-z]{2})/(.*)$'
+redirect = { to = "https://$host/$2?lang=$lang", status = 301 }
+[[sites."*".routes]]
+kind = "regex"
+path = '^/say/(.+)$'
+respond = "$1!"
+""")
+    client = await edge.client()
+    assert (await client.ask("/de/a%20b%2Fc?x")).get("location") == "https://a.example/a%20b%2Fc?lang=de"
+    assert (await client.ask("/de//evil.example")).get("location") == "https://a.example//evil.example?lang=de"
+    assert (await client.ask("/say/hi")).body == b"hi!"
+
+
+TEXT = st.text(alphabet="/\\.%\r\n\t@:?#&=;<> aé\0", max_size=20).map(lambda text: text.encode())
+
+
+@given(TEXT, st.sampled_from(["/$rest", "/new$uri", "$uri", "/x?$args", "/$1", "https://b.example/$rest", "https://b.example$uri"]))
+def test_a_location_is_one_line_and_stays_on_its_host(path: bytes, to: str) -> None:
+    path = b"/" + path
+    match = re.match(rb"(?s)/(.*)", path)
+    asked = SimpleNamespace(
+        head=SimpleNamespace(path=path, target=b"/?" + quote_url(path)),
+        groups=match,
+        rewritten=b"",
+        route=SimpleNamespace(prefix=b"/", regex=None),
+    )
+    found = location(to)(cast(Any, asked))
+    assert all(0x21 <= byte < 0x7F for byte in found)
+    if to.startswith("https"):
+        assert urlsplit(found.decode()).netloc == "b.example"
+    else:
+        assert found.startswith(b"/")
+        assert not found.startswith((b"//", b"/\\"))

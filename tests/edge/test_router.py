@@ -95,3 +95,111 @@ async def test_no_route_is_404(edge: Edge) -> None:
     client = await edge.client()
     assert (await client.ask("/y")).status == 404
     assert (await client.ask("/x")).status == 200
+
+
+RULES = """
+[[sites."*".routes]]
+path = "/"
+respond = "all"
+[[sites."*".routes]]
+path = "\\\\.php$"
+kind = "regex"
+respond = "php"
+[[sites."*".routes]]
+path = "^/(?<what>[a-z]+)/(\\\\d+)$"
+kind = "regex"
+respond = "$what $2 $1"
+[[sites."*".routes]]
+path = "/static/"
+before_regex = true
+respond = "static"
+[[sites."*".routes]]
+path = "/exact.php"
+kind = "exact"
+respond = "exact"
+[[sites."*".routes]]
+path = "/long/er/"
+respond = "longer"
+[[sites."*".routes]]
+path = "/m/"
+methods = ["POST", "PUT"]
+respond = "written"
+[[sites."*".routes]]
+path = "/m/"
+methods = "GET"
+match = { header = { X-Beta = true } }
+respond = "beta"
+[[sites."*".routes]]
+path = "/n/"
+respond = "n"
+[[sites."*".routes]]
+path = "/n/"
+match = { query = { v = "2" } }
+respond = "n2"
+[[sites."*".routes]]
+path = "/n/"
+match = { query = { v = "2" }, cookie = { a = "b" } }
+respond = "never: the one before takes them"
+[[sites."*".routes]]
+path = "/o/deep/"
+match = { header = { X-Beta = true } }
+respond = "deep beta"
+[[sites."*".routes]]
+path = "/o/"
+methods = "GET"
+respond = "o"
+[[sites."*".routes]]
+path = "/a%20b/%2Fc"
+respond = "escaped"
+""".replace("\\\\\\\\", "\\\\")
+
+
+@pytest.mark.parametrize(
+    ("request_line", "lines", "status", "body"),
+    [
+        ("GET /x", [], 200, "all"),
+        ("GET /x.php", [], 200, "php"),
+        ("GET /x.phpx", [], 200, "all"),
+        ("GET /x%2ephp", [], 200, "php"),
+        ("GET /exact.php", [], 200, "exact"),
+        ("GET /static/x.php", [], 200, "static"),
+        ("GET /long/er/x.php", [], 200, "php"),
+        ("GET /long/er/x", [], 200, "longer"),
+        ("GET /users/42", [], 200, "users 42 users"),
+        ("GET /users/42/", [], 200, "all"),
+        ("POST /m/", [], 200, "written"),
+        ("GET /m/", ["X-Beta: 1"], 200, "beta"),
+        ("HEAD /m/", ["X-Beta: 1"], 200, ""),
+        ("GET /m/", [], 405, "GET"),
+        ("DELETE /m/", [], 405, "DELETE"),
+        ("GET /n/", [], 200, "n"),
+        ("GET /n/?v=2", ["Cookie: a=b"], 200, "n2"),
+        ("GET /n/?v=3", [], 200, "n"),
+        ("GET /o/deep/", ["X-Beta: 1"], 200, "deep beta"),
+        ("GET /o/deep/", [], 200, "o"),
+        ("POST /o/deep/", [], 405, None),
+        ("GET /a%20b/%2fc", [], 200, "escaped"),
+        ("GET /a%20b//c", [], 200, "all"),
+    ],
+)
+async def test_rules(edge: Edge, request_line: str, lines: list[str], status: int, body: str | None) -> None:
+    await edge.start(RULES)
+    client = await edge.client()
+    method, target = request_line.split()
+    answer = await client.ask(target, *lines, method=method)
+    assert answer.status == status
+    if status == 405:
+        assert answer.get("allow") in ("POST, PUT", "GET, HEAD")
+    else:
+        assert answer.body.decode() == body
+
+
+async def test_a_method_that_no_route_of_the_path_takes(edge: Edge) -> None:
+    routes = (f'[[sites."*".routes]]\npath = "/m"\nmethods = ["{one}"]\nrespond = "{one}"\n' for one in ("PUT", "GET", "QUERY"))
+    await edge.start("".join(routes))
+    client = await edge.client()
+    for method in ("PUT", "GET", "QUERY"):
+        assert (await client.ask("/m", method=method)).body.decode() == method
+    answer = await client.ask("/m", method="POST", body=b"x")
+    assert (answer.status, answer.get("allow")) == (405, "GET, HEAD, PUT, QUERY")
+    assert (await client.ask("/other", method="POST")).status == 404

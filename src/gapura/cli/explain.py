@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gapura.cli import render, talk
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.cli.status import goes_to
-from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address
+from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address, listens
 from gapura.errors import EXIT_USAGE, ClientError, CommandError
+
+if TYPE_CHECKING:
+    from gapura.wire.request import RequestHead
 
 WHY_NOT = {
     "full": "it has as many connections as max_conns allows",
@@ -32,16 +36,19 @@ WHY_NOT = {
 
 @click.command()
 @click.argument("url")
+@click.option("-X", "--method", default="GET", metavar="METHOD", help="Method of the request.")
+@click.option("-H", "--header", "headers", multiple=True, metavar="LINE", help='A header, such as "X-Beta: 1"; again for more.')
+@click.option("--client", default="127.0.0.1", metavar="ADDRESS", help="Address that the request comes from.")
 @json_option
 @takes_place
-def explain(place: Place, url: str, as_json: bool) -> None:
+def explain(place: Place, url: str, method: str, headers: tuple[str, ...], client: str, as_json: bool) -> None:
     """Tell what answers a URL, and why: the site, the route, the upstream, and which servers may be picked.
 
     It goes by the file, which may be newer than what runs; when Gapura runs here, the servers' present state is added.
     """
     plan = place.plan()
     live = talk.running_status(place)
-    answer = trace(plan, url)
+    answer = trace(plan, url, method, headers, client)
     if answer.get("upstream"):
         answer["servers"] = servers(plan["upstreams"][answer["upstream"]["name"]], live)
     answer["running"] = live is not None
@@ -51,26 +58,42 @@ def explain(place: Place, url: str, as_json: bool) -> None:
         _tell(answer)
 
 
-def trace(plan: Plan, url: str) -> dict[str, Any]:
-    """The way of a request for `url` through a plan. Raises `CommandError` for what is no URL of ours."""
-    from gapura.edge.router import Route, Router, Site
-    from gapura.wire.target import resolve, split_absolute
+class _Asking:
+    """A request that is not made."""
+
+    def __init__(self, head: RequestHead, client: str) -> None:
+        self.head = head
+        self.client = client.encode()
+        self.groups: re.Match[bytes] | None = None
+
+
+def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = (), client: str = "127.0.0.1") -> dict[str, Any]:
+    """The way of a request for `url` through a plan. Raises `CommandError` for what is no request of ours."""
+    from gapura.edge.router import NotAllowed, Route, Router, site_of
+    from gapura.wire.request import parse_request
+    from gapura.wire.target import split_absolute
 
     try:
         authority, target = split_absolute((url if "://" in url else f"http://{url}").encode())
-        sites = [Site(site, [Route(route, (), 0) for route in site["routes"]]) for site in plan["sites"]]
+        sites = [site_of(site, [Route(route, (), 0) for route in site["routes"]]) for site in plan["sites"]]
         name, site = Router(sites).site(authority)
-        path = resolve(target.partition(b"#")[0])[0]
+        lines = [f"{method} {target.partition(b'#')[0].decode()} HTTP/1.1", f"Host: {authority.decode()}", *headers]
+        asking = _Asking(parse_request("\r\n".join(lines).encode()), client)
+        path = asking.head.path
     except ClientError as error:
         raise CommandError(f"{url!r} is no URL that a browser could ask for: {error.reason}", "", EXIT_USAGE) from None
     answer: dict[str, Any] = {"url": url, "host": name.decode(), "path": path.decode("utf-8", "replace")}
-    answer["listener"] = _listener(plan, authority)
+    answer["listener"] = _listener(plan, authority, url.lower().startswith("https:"))
     answer["site"] = answer["route"] = answer["upstream"] = None
     if site is None:
         answer["status"] = 421
         return answer
     answer["site"] = {"hosts": site.hosts, "matched": _matched(site.hosts, answer["host"])}
-    route = site.route(path)
+    try:
+        route = site.route(path, asking)
+    except NotAllowed as error:
+        answer["status"], answer["allow"] = 405, error.allow.decode().removeprefix("Allow: ")
+        return answer
     if route is None:
         answer["status"] = 404
         return answer
@@ -113,11 +136,11 @@ def _live_servers(upstream: str, live: dict[str, Any] | None) -> dict[str, dict[
     return {server["id"]: server for group in groups if group["name"] == upstream for server in group["servers"]}
 
 
-def _listener(plan: Plan, authority: bytes) -> str:
+def _listener(plan: Plan, authority: bytes, secure: bool) -> str:
     """The listener that the URL's port leads to, "" when there is none."""
     digits = authority.decode("latin-1").rpartition("]")[2].partition(":")[2]
-    port = int(digits) if digits.isdigit() else 80
-    return next((join_address(listen["host"], port) for listen in plan["edge"]["http"] if listen["port"] == port), "")
+    port = int(digits) if digits.isdigit() else 443 if secure else 80
+    return next((join_address(listen["host"], port) for listen in listens(plan["edge"]) if listen["port"] == port), "")
 
 
 def _matched(hosts: list[str], host: str) -> str:
@@ -139,10 +162,14 @@ def _tell(answer: dict[str, Any]) -> None:
         return
     click.echo(f"site      {', '.join(site['hosts'])} (matched by {answer['site']['matched']!r})")
     route: RoutePlan | None = answer["route"]
+    if route is None and "allow" in answer:
+        click.echo(f"route     {answer['path']} takes other methods: 405, with Allow: {answer['allow']}")
+        return
     if route is None:
         click.echo(f"route     none fits {answer['path']}: 404")
         return
-    click.echo(f"route     {route['path']} ({route['kind']})  {goes_to(dict(route))}")
+    kind = f"{route['kind']}, with conditions" if route["match"] else route["kind"]
+    click.echo(f"route     {route['path']} ({kind})  {goes_to(dict(route))}")
     if answer["upstream"] is None:
         return
     upstream = answer["upstream"]

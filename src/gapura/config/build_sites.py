@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypedDict
 
-from .addresses import AddressError, parse_server, site_host
+from .addresses import AddressError, parse_server, site_host, split_port
 from .build_access import access
 from .build_compress import compress
-from .build_edit import edit
+from .build_edit import edit, replacement
 from .build_files import files
 from .build_limit import limit
 from .build_log import LogPlans
+from .build_match import decoded, match
+from .build_tls import site_tls
 from .build_traffic import traffic
 from .build_upstreams import Upstreams, absolute
 from .findings import Findings
 from .options import Options
 from .plan import RoutePlan, SitePlan
+from .plan_match import MatchPlan
 from .positions import Path
+from .regexes import translated
 from .schema_site import Action, Route, Site
+from .texts import NONE, Groups, check_text, groups_of
 from .words import nearest, shown
 
 ACTIONS: Final = ("proxy", "files", "redirect", "respond")
 _BELONGS: Final = {
-    "proxy": ("rewrite", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
+    "proxy": ("strip_prefix", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
     "files": ("index", "fallback"),
 }
 _OWN: Final = tuple(Action.__annotations__)
@@ -32,14 +37,27 @@ _OWN: Final = tuple(Action.__annotations__)
 _BARE_HOST: Final = re.compile(r"[0-9.]+|localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
 
 
+class _Matched(TypedDict):
+    """The part of a route's plan that says what it is for."""
+
+    name: str
+    kind: str
+    path: str
+    before_regex: bool | None
+    match: MatchPlan | None
+
+
 class Sites:
     """Collects the sites of a plan; `names` are the upstreams and apps that `proxy` may name."""
 
-    def __init__(self, findings: Findings, upstreams: Upstreams, names: Mapping[str, str], folder: str, logs: LogPlans) -> None:
+    def __init__(
+        self, findings: Findings, upstreams: Upstreams, names: Mapping[str, str], folder: str, auto: bool, logs: LogPlans
+    ) -> None:
         self.findings = findings
         self.upstreams = upstreams
         self.names = names
         self.folder = folder
+        self.auto = auto
         self.logs = logs
         self.plans: list[SitePlan] = []
         self.host_of: dict[str, str] = {}
@@ -56,8 +74,9 @@ class Sites:
             hint = "write them into the routes, or give the site an action"
             self.findings.error((*path, left[0]), f'{", ".join(left)} without an action for "/"', hint, at_key=True)
         self._check_paths(path, site, routes)
+        tls = site_tls(self.findings, (*path, "tls"), site.tls, hosts, self.auto, self.folder)
         access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
-        self.plans.append({"hosts": hosts, "access_log": access_log, "routes": routes})
+        self.plans.append({"hosts": hosts, "access_log": access_log, "tls": tls, "routes": routes})
         plain = next((host for host in hosts if "*" not in host), None)
         for route in routes:
             if plain and route["upstream"]:
@@ -82,27 +101,27 @@ class Sites:
         return hosts
 
     def _check_paths(self, path: Path, site: Site, routes: list[RoutePlan]) -> None:
-        seen: set[tuple[str, str]] = set()
+        seen: list[tuple[str, str, MatchPlan | None]] = []
         for index, route in enumerate(routes):
-            match = route["kind"], route["path"]
+            match = route["kind"], route["path"], route["match"]
             if match in seen:
                 here = (*path, "routes", index, "path") if index < len(site.routes) else path
                 short = index >= len(site.routes)
                 hint = 'the action of the site is the route for "/": keep one of them' if short else "keep one of them"
-                self.findings.error(here, f'"{route["path"]}" has two routes', hint, at_key=short)
-            seen.add(match)
+                alike = " with the same conditions" if route["match"] else ""
+                self.findings.error(here, f'"{route["path"]}" has two routes{alike}', hint, at_key=short)
+            seen.append(match)
 
     def _route(self, path: Path, route: Action, site_path: Path, site: Site) -> RoutePlan:
         self._check_action(path, route)
-        options = Options(route, path, site, site_path, self.findings, self.folder)
-        match = route.path if isinstance(route, Route) else "/"
+        options = Options(route, path, site, site_path, self.findings, self.folder, self._upstream)
+        matched = self._match(path, route)
+        groups = self._groups(path, route, options)
         return {
-            "name": match,
-            "kind": route.kind if isinstance(route, Route) else "prefix",
-            "path": match,
+            **matched,
             "action": next(iter(_actions(route)), "respond"),
             "upstream": "" if route.proxy is None else self._upstream((*path, "proxy"), route.proxy),
-            "rewrite": route.rewrite,
+            "rewrite": replacement(route),
             "host_header": route.host_header or "",
             "connect_timeout": route.connect_timeout,
             "read_timeout": route.read_timeout,
@@ -118,11 +137,30 @@ class Sites:
             "access_log": self.logs.of(options),
             "access": access(options),
             "limit": limit(options),
-            "edit": edit(options),
+            "edit": edit(options, groups),
             "compress": compress(options),
-            "traffic": traffic(options),
             "files": files(options),
+            "traffic": traffic(options),
         }
+
+    def _match(self, path: Path, route: Action) -> _Matched:
+        """What the route is for."""
+        if not isinstance(route, Route):
+            return {"name": "/", "kind": "prefix", "path": "/", "before_regex": None, "match": None}
+        conditions = match(route, path, self.findings)
+        text = translated(route.path) if route.kind == "regex" else decoded(route.path)
+        name = f"{','.join(route.methods)} {route.path}" if route.methods else route.path
+        return {"name": name, "kind": route.kind, "path": text, "before_regex": route.before_regex or None, "match": conditions}
+
+    def _groups(self, path: Path, route: Action, options: Options) -> Groups:
+        """The groups of the route's regex, and a look at the texts that may name them."""
+        regex = isinstance(route, Route) and route.kind == "regex"
+        groups = groups_of(self.findings, (*path, "path"), route.path) if isinstance(route, Route) and regex else NONE
+        if route.redirect is not None:
+            check_text(self.findings, (*path, "redirect", "to"), route.redirect.to, groups)
+        if route.respond is not None:
+            check_text(self.findings, (*path, "respond", "body"), route.respond.body, groups)
+        return groups
 
     def _check_action(self, path: Path, route: Action) -> None:
         actions = _actions(route)
@@ -148,14 +186,20 @@ class Sites:
             return text
 
     def _lookup(self, path: Path, text: str) -> str:
-        name = _without_scheme(text)
+        name, secure = _without_scheme(text)
         if name in self.names:
+            if secure and self.names[name] == "app":
+                raise AddressError(f"{name} is an app, spoken to in plain HTTP on this machine", f'write proxy = "{name}"')
+            if secure:
+                raise AddressError(f'"{shown(text)}": TLS belongs to the upstream', f"write tls = true in [upstreams.{name}]")
             return name
         head, colon, port = name.rpartition(":")
         if colon and head in self.names:
             raise AddressError(f'"{head}" is an {self.names[head]}: no port behind its name', f'write proxy = "{head}"')
         if name != text or name.startswith(("unix:", "[")) or (colon and (port.isdigit() or not port)):
-            return self.upstreams.add_address(parse_server(name), path)
+            if secure and not name.startswith("unix:") and not split_port(name)[1]:
+                name += ":443"
+            return self.upstreams.add_address(parse_server(name), path, secure)
         raise self._unknown(name)
 
     def _unknown(self, name: str) -> AddressError:
@@ -170,17 +214,19 @@ class Sites:
         return AddressError(f'there is no upstream or app "{shown(name)}"', hint)
 
 
-def _without_scheme(text: str) -> str:
-    """`localhost:3000` of `http://localhost:3000/`, as people write it after proxy_pass. Raises AddressError."""
+def _without_scheme(text: str) -> tuple[str, bool]:
+    """`localhost:3000` of `http://localhost:3000/`, as people write it after proxy_pass, and whether it is https. Raises
+    AddressError.
+    """
     match = re.fullmatch(r"(?i)(https?)://([^/]*)(/.*)?", text)
     if match is None:
-        return text
+        return text, False
     name, rest = match[2], match[3] or "/"
-    if match[1].lower() == "https":
-        raise AddressError("servers are spoken to in plain HTTP", f'write "{shown(name)}" with the port of its HTTP')
+    secure = match[1].lower() == "https"
     if rest != "/":
-        raise AddressError(f'"{shown(text)}" has a path', f'write proxy = "{shown(name)}" and rewrite = "{shown(rest)}"')
-    return name
+        bare = f"https://{name}" if secure else name
+        raise AddressError(f'"{shown(text)}" has a path', f'write proxy = "{shown(bare)}" and rewrite = "{shown(rest)}"')
+    return name, secure
 
 
 def _actions(route: Action) -> list[str]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import TypedDict
 
 from .plan_access import AccessPlan
+from .plan_acme import AcmePlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
 from .plan_files import FilesPlan
 from .plan_limit import LimitPlan
 from .plan_log import AccessLogPlan, LogFilePlan
+from .plan_match import MatchPlan
+from .plan_tls import EdgeTlsPlan, SiteTlsPlan, UpstreamTlsPlan
 from .plan_traffic import StickyPlan, TrafficPlan
 
 FORMAT = 1
@@ -26,7 +29,7 @@ class ListenPlan(TypedDict):
 
     host: str  # "0.0.0.0", "::", "127.0.0.1", …
     port: int
-    tls: bool  # later; False now
+    tls: bool
 
 
 class TimeoutsPlan(TypedDict):
@@ -35,6 +38,7 @@ class TimeoutsPlan(TypedDict):
     send: float  # between two successful writes to a client
     idle: float  # keep-alive connection without a request
     tunnel: float  # tunnel without a byte in either direction
+    handshake: float  # whole TLS handshake
     drain: float  # a worker that shall end waits at most so long for its exchanges
 
 
@@ -50,6 +54,9 @@ class LimitsPlan(TypedDict):
 
 class EdgePlan(TypedDict):
     http: list[ListenPlan]
+    https: list[ListenPlan]  # empty when no site has TLS
+    tls: EdgeTlsPlan
+    acme: AcmePlan | None  # None: plan_acme.default()
     workers: int
     user: str  # "" = unchanged
     timeouts: TimeoutsPlan
@@ -117,14 +124,17 @@ class UpstreamPlan(TypedDict):
     tries: int  # 0 = every server once
     keepalive: int  # idle connections kept per worker
     keepalive_timeout: float
+    tls: UpstreamTlsPlan | None  # None: plain HTTP
 
 
 class RoutePlan(TypedDict):
     """A match inside a site and its action. Fields of other actions are empty."""
 
-    name: str  # for logs and `explain`: the path
-    kind: str  # "exact" or "prefix"
-    path: str
+    name: str  # for logs and `explain`: the path, after the methods if there are any
+    kind: str  # "exact", "prefix" or "regex"
+    path: str  # decoded; or the regex
+    before_regex: bool | None  # prefix: no regex is tried
+    match: MatchPlan | None  # further conditions
     action: str  # proxy files redirect respond
     upstream: str  # proxy
     rewrite: str | None  # proxy: what replaces the matched prefix; None = forwarded as it came
@@ -152,6 +162,7 @@ class RoutePlan(TypedDict):
 class SitePlan(TypedDict):
     hosts: list[str]  # lower case; "example.com", "*.example.com", "*"
     access_log: AccessLogPlan | None  # of what it answers without a route; None: the edge's
+    tls: SiteTlsPlan | None  # None: over HTTP only
     routes: list[RoutePlan]
 
 
@@ -191,6 +202,11 @@ class Plan(TypedDict):
     apps: dict[str, AppPlan]
     upstreams: dict[str, UpstreamPlan]
     sites: list[SitePlan]
+
+
+def listens(edge: EdgePlan) -> list[ListenPlan]:
+    """All addresses to bind."""
+    return [*edge["http"], *edge["https"]]
 
 
 def address(server: ServerPlan) -> str:

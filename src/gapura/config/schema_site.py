@@ -5,72 +5,21 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from .quantities import BytesOrNone, PositiveSeconds
 from .schema_access import AccessOptions
 from .schema_compress import CompressOptions
-from .schema_edit import EditOptions
+from .schema_edit import EditOptions, Rewrite, prefix_to_strip
 from .schema_files import FilesOptions
 from .schema_limit import LimitOptions
 from .schema_log import LogOptions
+from .schema_match import MatchOptions
+from .schema_reply import Redirect, Respond
+from .schema_tls import SiteTls, site_tls
 from .schema_traffic import TrafficOptions
-from .section import Also, Among, Section, Text, Texts, check_variables, short
-from .variables import names
-from .words import shown, wrong
-
-REDIRECTS: Final = (301, 302, 303, 307, 308)
-_LOCATION: Final = re.compile(
-    r"/(?!/)|\$(uri|request_uri)\b|\$\{(uri|request_uri)\}|(https?|\$scheme|\$\{scheme\})://[^/]", re.ASCII
-)
-_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *; *[A-Za-z0-9-]+=[^;]+)*", re.ASCII)
-_PATH: Final = re.compile(r"/[!-~]*", re.ASCII)
-
-
-def _path(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value.startswith("/"):
-        raise wrong(f'the path "{shown(value)}" does not begin with /', f'write "/{shown(value)}"' if value.isprintable() else "")
-    if not _PATH.fullmatch(value):
-        raise wrong("a path has no spaces, control characters or letters beyond ASCII", "write them percent-encoded, as %20")
-    if "?" in value or "#" in value:
-        raise wrong("a path has no ? or #", "a route matches what stands before the ?")
-    if "*" in value:
-        raise wrong("a path has no *", f'a path matches everything below it: write "{shown(value.split("*")[0])}"')
-    return value
-
-
-_IN_HOST: Final = ("host", "uri", "request_uri")
-"""Variables that may follow "https://": a name that was configured, or what begins with a slash."""
-
-
-def _location(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise wrong("a redirect has no spaces, control characters or letters beyond ASCII", "write them percent-encoded, as %20")
-    if not _LOCATION.match(value):
-        hint = 'write "https://example.com/" or "/path"'
-        raise wrong(f'"{shown(value)}" is neither a URL nor a path', hint)
-    check_variables(value)
-    host = value.partition("://")[2].partition("/")[0]
-    for name in names(host):
-        if name not in _IN_HOST:
-            raise wrong(f"${name} would become part of the host name, and the visitor chooses it", f'put a / before it: "/${name}"')
-    return value
-
-
-def _redirect_status(value: object) -> object:
-    if isinstance(value, int) and value not in REDIRECTS:
-        raise wrong(f"{value} is not the status of a redirect", "301 and 308 are for ever, 302, 303 and 307 for now")
-    return value
-
-
-def _media_type(value: object) -> object:
-    if isinstance(value, str) and not _MEDIA_TYPE.fullmatch(value):
-        raise wrong(f'"{shown(value)}" is not a media type', 'write "text/html; charset=utf-8"')
-    return value
+from .section import Also, Text, Texts, short
+from .words import wrong
 
 
 def _fallback(value: object) -> object:
@@ -89,30 +38,17 @@ def _one(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _list(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+_many: Final = BeforeValidator(_list)
+
+
 def _header(value: object) -> object:
     if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9._\-\[\]:]+", value, re.ASCII):
         raise wrong("host_header is a host name, with a port if need be", 'write "example.com" or "example.com:8080"')
     return value
-
-
-class Respond(Section):
-    """A fixed answer."""
-
-    status: Annotated[int, Field(ge=200, le=599)] = 200
-    """Status of the answer (RFC 9110 §15)."""
-    body: str = ""
-    """Its text."""
-    type: Annotated[Text, BeforeValidator(_media_type)] = "text/plain; charset=utf-8"
-    """Its Content-Type. nginx: default_type."""
-
-
-class Redirect(Section):
-    """An answer that sends the client elsewhere."""
-
-    to: Annotated[Text, BeforeValidator(_location)]
-    """A URL or a path; variables may stand in it, such as $rest (what follows the matched path), $host, $request_uri."""
-    status: Annotated[int, BeforeValidator(_redirect_status), WithJsonSchema({"enum": list(REDIRECTS)})] = 302
-    """301 and 308: for ever, browsers remember it; 302, 303 and 307: this time."""
 
 
 class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions, FilesOptions, LogOptions):
@@ -120,8 +56,13 @@ class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficO
 
     proxy: Text | None = None
     """An upstream or an app by its name, or an address, such as "localhost:3000". nginx: proxy_pass."""
-    rewrite: Annotated[Text, BeforeValidator(_path)] | None = None
-    """`proxy`: what the matched part of the path becomes, such as "/" to take "/api/" away. nginx: the path in proxy_pass."""
+    rewrite: Annotated[
+        list[Annotated[Rewrite, short("to"), Also({"type": "string"})]] | None, _many, Also({"type": ["string", "object"]})
+    ] = None
+    """`proxy`: what the matched part of the path becomes, such as "/" to take "/api/" away; or a table, or a list of them, with a
+    regex. nginx: the path in proxy_pass, rewrite."""
+    strip_prefix: Annotated[Text, BeforeValidator(prefix_to_strip)] | None = None
+    """`proxy`: the server gets the path without this beginning, where it stands there as a whole segment, such as "/api"."""
     host_header: Annotated[Text, BeforeValidator(_header)] | None = None
     """`proxy`: Host header for the server. Left out: the one that the client sent. nginx: proxy_set_header Host."""
     connect_timeout: PositiveSeconds | None = None
@@ -144,13 +85,8 @@ class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficO
     """A fixed answer: a text, or a table with status, body and type. nginx: return."""
 
 
-class Route(Action):
+class Route(MatchOptions, Action):
     """A match and its action."""
-
-    path: Annotated[Text, BeforeValidator(_path)] = "/"
-    """The route is for paths that begin with this; of several, the longest counts. nginx: location."""
-    kind: Annotated[str, Among("kind of match", ("prefix", "exact"))] = "prefix"
-    """`prefix`, or `exact`: only this very path. nginx: location =."""
 
 
 class Site(Action):
@@ -158,5 +94,8 @@ class Site(Action):
 
     hosts: Texts = Field(default_factory=list)
     """More host names for this site. nginx: server_name."""
+    tls: Annotated[SiteTls | None, BeforeValidator(site_tls), Also({"enum": ["auto", True, False]})] = None
+    """HTTPS: "auto" gets a certificate by itself, false is none, a table names files. Left out: what [edge] says. nginx: listen …
+    ssl, ssl_certificate."""
     routes: list[Route] = Field(default_factory=list)
     """What to do for which path, in any order. nginx: location."""

@@ -86,16 +86,22 @@ def by(parse: Callable[[Any], object]) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+def check_syntax(text: str, hint: str = "write $name or ${name}; in a URL %24 is the character itself") -> None:
+    """Refuse a `$` that begins no variable; which names there are is checked elsewhere. Raises PydanticCustomError."""
+    if "$" in variables.PATTERN.sub("", text):
+        raise wrong("a $ without the name of a variable", hint)
+
+
 def check_variables(text: str, *, answered: bool = False) -> None:
     """Refuse variables that do not exist, or, unless `answered`, that are not known yet. Raises PydanticCustomError."""
-    if "$" in variables.PATTERN.sub("", text):
-        raise wrong("a $ without the name of a variable", "write $name or ${name}; in a URL %24 is the character itself")
+    check_syntax(text)
+    later = variables.ANSWER | variables.END
     for name in variables.names(text):
-        if name in variables.REQUEST or (answered and name in variables.ANSWER) or name.startswith(variables.FAMILIES):
+        if name in variables.REQUEST or (answered and name in later) or name.startswith(variables.FAMILIES):
             continue
-        if name in variables.ANSWER:
+        if name in later:
             raise wrong(f'the variable "${name}" is known only after the answer', "it may stand in the format of the access log")
-        known = variables.REQUEST | (variables.ANSWER if answered else {})
+        known = variables.REQUEST | (later if answered else {})
         raise wrong(f'there is no variable "${shown(name)}"', did_you_mean(f"${name}", [f"${item}" for item in known]))
 
 

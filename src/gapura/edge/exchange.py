@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gapura.edge import pages
 from gapura.edge.date import date_line
-from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, Route, Site
+from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, NotAllowed, Route, Site
 from gapura.errors import ClientError
 from gapura.wire.request import RequestHead
 
 if TYPE_CHECKING:
     from gapura.balance.server import Server
     from gapura.edge.access_log import AccessLog
-    from gapura.edge.snapshot import Snapshot
     from gapura.edge.limit import Counted
+    from gapura.edge.snapshot import Snapshot
     from gapura.edge.worker import Worker
 
 UNKNOWN: Final = -1
@@ -105,6 +105,9 @@ class Exchange:
     server: Server | None  # the last one claimed
     server_port: int
     request_id: bytes
+    user: bytes  # who has logged in; not set when nobody has
+    groups: re.Match[bytes] | None  # of the regex that was found last
+    rewritten: bytes  # target to forward instead of the one that came; b"": that one
     started_at: int  # first byte of the head
     claimed_at: int  # last claim of a server
     answered_at: int  # its response head
@@ -121,6 +124,8 @@ class Exchange:
         self.host_name = b""
         self.site: Site | None = None
         self.route: Route | None = None
+        self.groups = None
+        self.rewritten = b""
         self.handler: Handler | None = None
         self.step = self.reroutes = self.body_seen = 0
         self.status = self.sent = self.tries = self.server_port = 0
@@ -139,6 +144,8 @@ class Exchange:
             if site is None:
                 raise ClientError(421, self.say("unknown", name=self.host_name.decode("latin-1") or "–"))
             self.site = site
+            if site.gate is not None and site.gate(self) != NEXT:
+                return
             if head.path == b"*":
                 self.reply(204, [b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"], b"")
                 return
@@ -151,7 +158,11 @@ class Exchange:
     def _match(self, site: Site) -> None:
         """Choose the route and run its steps. Raises ClientError."""
         head = self.head
-        self.route = route = site.only or site.route(head.path)
+        try:
+            self.route = route = site.only or site.route(head.path, self)
+        except NotAllowed as error:
+            self.refuse(405, self.say("method", methods=error.allow.decode()[7:]), lines=[error.allow])
+            return
         if route is None:
             raise ClientError(404, self.say("nowhere"))
         if head.length > route.body_limit > 0:
@@ -240,9 +251,9 @@ class Exchange:
 
     def finish(self, now: int) -> None:
         """The exchange is over: note it. Called once, by the sink."""
-        self.ended_at = now
         if self.counted is not None:
             self.counted.end()
+        self.ended_at = now
         log = self.log
         if log is not None:
             log.add(self)

@@ -12,6 +12,7 @@ from gapura.edge.exchange import Exchange, Sink
 
 if TYPE_CHECKING:
     from gapura.edge.downstream import Downstream
+    from gapura.edge.encrypted import Encrypted
 
 
 class Filter:
@@ -27,6 +28,11 @@ class Filter:
             inner.client, inner.peer, inner.scheme, inner.forwarded, inner.now,
         )  # fmt: skip
         exchange.sink = self
+
+    @property
+    def tls(self) -> Encrypted | None:
+        """TLS of the client's connection."""
+        return bottom(self).tls
 
     def head(self, block: bytes) -> bytes:
         """The head of the final answer (status line and header lines joined by CRLF), as it is to be sent."""
@@ -66,8 +72,9 @@ class Filter:
         self.inner.want_body()
 
     def become_tunnel(self, head: bytes) -> tuple[asyncio.Transport, bytes]:
-        """Of the client's connection; the head of a 101 is filtered like any other."""
-        return cast("Downstream", self.inner).become_tunnel(self.head(head))
+        """Of the client's connection; the head of a 101 is filtered like any other. It comes with its end."""
+        end = b"\r\n\r\n"
+        return cast("Downstream", self.inner).become_tunnel(self.head(head.removesuffix(end)) + end)
 
 
 def bottom(sink: Sink) -> Downstream:

@@ -314,9 +314,9 @@ class Forward:
         connection = cast(ServerConnection, self.connection)
         downstream = cast("Downstream", exchange.sink)
         upgrade = head.upgrade or b"websocket"
-        client, early = downstream.become_tunnel(b"%b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (block, upgrade))
         exchange.status = SWITCHING_PROTOCOLS
         exchange.started = True
+        client, early = downstream.become_tunnel(b"%b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (block, upgrade))
         connection.user = None
         server = cast("asyncio.Transport", connection.transport)
         first = connection.reader.rest()

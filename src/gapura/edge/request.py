@@ -20,6 +20,8 @@ class ProxyOptions:
         "host_header",
         "key",
         "target",
+        "edit",
+        "same",
         "served_by",
         "tunnel_ns",
     )
@@ -35,6 +37,7 @@ class ProxyOptions:
         key: Callable[[Exchange], bytes] | None,
         target: Callable[[Exchange], bytes] | None,
         served_by: bool,
+        edit: Callable[[Exchange, list[bytes]], list[bytes]] | None = None,
     ) -> None:
         self.connect_ns = connect_ns
         self.read_ns = read_ns
@@ -44,6 +47,9 @@ class ProxyOptions:
         self.host_header = host_header
         self.key = key
         self.target = target
+        self.edit = edit
+        self.same = not (target or host_header or edit)
+        """Nothing is changed: target, Host and header lines go on as they came."""
         self.served_by = served_by
 
 
@@ -55,8 +61,11 @@ def wants_tunnel(head: RequestHead) -> bool:
 def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> bytes:
     """The request head as the server gets it."""
     head = exchange.head
-    target = options.target(exchange) if options.target else head.target
-    host = options.host_header or head.host or (b"localhost" if server.path else server.address.encode())
+    host = head.host or (b"localhost" if server.path else server.address.encode())
+    target = head.target
+    if not options.same:
+        host = options.host_header or host
+        target = options.target(exchange) if options.target else target
     lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
     if head.length_seen or head.upgrade or head.wants_trailers:
         lines += _framing(head)
@@ -65,6 +74,9 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
         lines.append(trust.lines(exchange))
     else:
         lines += (exchange.sink.forwarded, b"X-Forwarded-Host: " + host)
+    if options.edit is not None:
+        first, host_line, *rest = b"\r\n".join(lines).split(b"\r\n")
+        lines = [first, host_line, *options.edit(exchange, rest)]
     lines += (b"X-Request-Id: " + exchange.request_id, b"\r\n")
     return b"\r\n".join(lines)
 

@@ -1,14 +1,19 @@
 """From a host and a path to a route.
 
-Sites by exact name, then by the longest `*.` suffix, then "*"; paths exact, then the longest prefix.
+Sites by exact name, then by the longest `*.` suffix, then "*"; paths exact, then regexes in the order of the file, then the
+longest prefix. Routes of the same path are tried in the order of the file, those without conditions last.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gapura.config.plan import RoutePlan, SitePlan
+from gapura.config.regexes import compiled
+from gapura.edge.match import FITS, OTHER_METHOD, Asking, Conditions
+from gapura.errors import ClientError
 from gapura.wire.target import host_name
 
 if TYPE_CHECKING:
@@ -25,10 +30,24 @@ MAX_REROUTES: Final = 10
 _REMEMBERED: Final = 1024
 
 
-class Route:
-    """A compiled route: what it matches and the steps that answer."""
+class Seeking(Asking, Protocol):
+    """What routes are looked for by; `groups` takes those of the regex that was found."""
 
-    __slots__ = ("name", "exact", "prefix", "steps", "body_limit", "plan", "log")
+    groups: re.Match[bytes] | None
+
+
+class NotAllowed(ClientError):
+    """The path has routes, for other methods (RFC 9110 §15.5.6)."""
+
+    def __init__(self, methods: set[bytes]) -> None:
+        super().__init__(405, "method")
+        self.allow = b"Allow: " + b", ".join(sorted(methods))
+
+
+class Route:
+    """A compiled route: what it matches and the steps that answer. `prefix` is empty when a regex matches."""
+
+    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "plan", "log")
 
     name: bytes
     prefix: bytes
@@ -39,16 +58,29 @@ class Route:
         self.plan = plan
         self.name = plan["name"].encode()
         self.exact = plan["kind"] == "exact"
-        self.prefix = plan["path"].encode()
+        self.regex = compiled(plan["path"]) if plan["kind"] == "regex" else None
+        self.prefix = b"" if self.regex else plan["path"].encode()
+        self.conditions = Conditions(plan["match"], _answers_preflights(plan)) if plan["match"] else None
         self.steps = steps
         self.body_limit = body_limit
         self.log = None
 
 
+def _answers_preflights(plan: RoutePlan) -> bool:
+    access = plan["access"]
+    return bool(access and access.get("cors"))
+
+
+def site_of(plan: SitePlan, routes: list[Route]) -> Site:
+    """A compiled site: the plain kind when only paths count."""
+    ruled = any(route.regex or route.conditions for route in routes)
+    return RuledSite(plan, routes) if ruled else Site(plan, routes)
+
+
 class Site:
     """A compiled site. `only` is its route when it has just one, for every path."""
 
-    __slots__ = ("name", "hosts", "plan", "routes", "log", "only", "_exact", "_prefixes")
+    __slots__ = ("name", "hosts", "plan", "routes", "log", "gate", "only", "_exact", "_prefixes")
 
     name: bytes
     log: AccessLog | None  # of what it answers without a route
@@ -57,15 +89,17 @@ class Site:
         self.plan = plan
         self.routes = routes
         self.log = None
+        self.gate: Step | None = None
+        """What comes before the routes; see `edge/secure`."""
         self.hosts = plan["hosts"]
         self.name = plan["hosts"][0].encode()
         self._exact = {route.prefix: route for route in routes if route.exact}
         prefixes = [route for route in routes if not route.exact]
         self._prefixes = sorted(prefixes, key=lambda route: len(route.prefix), reverse=True)
-        self.only = routes[0] if len(routes) == 1 and not routes[0].exact and routes[0].prefix == b"/" else None
+        self.only = routes[0] if len(routes) == 1 and routes[0].prefix == b"/" and _plain(routes[0]) else None
 
-    def route(self, path: bytes) -> Route | None:
-        """The route of a decoded path, None when none matches."""
+    def route(self, path: bytes, seeking: Seeking) -> Route | None:
+        """The route of a decoded path, None when none matches. Raises ClientError 405 when all of them are for other methods."""
         if self.only:
             return self.only
         found = self._exact.get(path)
@@ -74,6 +108,80 @@ class Site:
         for route in self._prefixes:
             if path.startswith(route.prefix):
                 return route
+        return None
+
+
+def _plain(route: Route) -> bool:
+    return not (route.exact or route.regex or route.conditions)
+
+
+class _Group:
+    """Routes of the same path, in the order in which they are tried."""
+
+    __slots__ = ("path", "regex", "before_regex", "routes")
+
+    def __init__(self, first: Route) -> None:
+        self.path = first.prefix
+        self.regex = first.regex
+        self.before_regex = False
+        self.routes: list[Route] = []
+
+    def add(self, route: Route) -> None:
+        self.routes.append(route)
+        self.routes.sort(key=lambda one: one.conditions is None)
+        self.before_regex = self.before_regex or bool(route.plan["before_regex"])
+
+    def pick(self, seeking: Seeking) -> Route | None:
+        """The route whose conditions hold. Raises NotAllowed when only the method is at fault."""
+        methods: set[bytes] = set()
+        for route in self.routes:
+            conditions = route.conditions
+            if conditions is None:
+                return route
+            found = conditions.check(seeking)
+            if found == FITS:
+                return route
+            if found == OTHER_METHOD:
+                methods |= conditions.methods
+        if methods:
+            raise NotAllowed(methods)
+        return None
+
+
+class RuledSite(Site):
+    """A site with regexes or conditions."""
+
+    __slots__ = ("_paths", "_regexes", "_longest")
+
+    def __init__(self, plan: SitePlan, routes: list[Route]) -> None:
+        super().__init__(plan, routes)
+        self._paths: dict[bytes, _Group] = {}
+        self._regexes: dict[str, _Group] = {}
+        prefixes: dict[bytes, _Group] = {}
+        for route in routes:
+            if route.regex:
+                group = self._regexes.setdefault(route.plan["path"], _Group(route))
+            else:
+                group = (self._paths if route.exact else prefixes).setdefault(route.prefix, _Group(route))
+            group.add(route)
+        self._longest = sorted(prefixes.values(), key=lambda group: len(group.path), reverse=True)
+
+    def route(self, path: bytes, seeking: Seeking) -> Route | None:
+        """As for a plain site; a path whose conditions do not hold is passed over."""
+        exact = self._paths.get(path)
+        if exact is not None and (found := exact.pick(seeking)):
+            return found
+        prefixes = [group for group in self._longest if path.startswith(group.path)]
+        if prefixes and prefixes[0].before_regex and (found := prefixes[0].pick(seeking)):
+            return found
+        for group in self._regexes.values():
+            match = group.regex.search(path) if group.regex else None
+            if match is not None and (found := group.pick(seeking)):
+                seeking.groups = match
+                return found
+        for group in prefixes:
+            if found := group.pick(seeking):
+                return found
         return None
 
 

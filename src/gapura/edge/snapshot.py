@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Container
 
 from gapura.balance.upstream import Upstream, upstream_of
 from gapura.board import Board
-from gapura.config.plan import Plan, RoutePlan, UpstreamPlan
-from gapura.edge import compress, edit, guard, limit, traffic
-from gapura.edge.exchange import Exchange
+from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan
+from gapura.config.regexes import compiled
+from gapura.edge import challenge, compress, edit, guard, limit, secure, traffic
 from gapura.edge.files import Files
+from gapura.edge.header_edits import compile_edit
 from gapura.edge.key import key_of
 from gapura.edge.proxy import proxy
 from gapura.edge.replies import redirect, respond
 from gapura.edge.request import ProxyOptions
-from gapura.edge.router import Route, Router, Site, Step
-from gapura.edge.variables import quote_path
+from gapura.edge.rewrite import target_of
+from gapura.edge.router import Route, Router, Step, site_of
 
 NANOSECONDS = 1_000_000_000
 
@@ -35,29 +36,42 @@ class Snapshot:
         self.upstreams = {
             name: upstream_of(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()
         }
-        self.router = Router([Site(site, [self._route(route) for route in site["routes"]]) for site in plan["sites"]])
+        self.router = Router([site_of(site, self._routes(site)) for site in plan["sites"]])
+        self._close_gates()
 
-    def _route(self, plan: RoutePlan) -> Route:
+    def _close_gates(self) -> None:
+        for site in self.router.sites:
+            if site.plan["tls"] is not None:
+                gate = secure.gate(site.plan["tls"], self.plan["edge"])
+                site.gate = challenge.answered(self.plan["paths"]["run"], gate) if site.plan["tls"]["auto"] else gate
+
+    def _routes(self, site: SitePlan) -> list[Route]:
+        rewritten = any(route["edit"] and route["edit"]["rewrites"] for route in site["routes"])
+        return [self._route(route, rewritten) for route in site["routes"]]
+
+    def _route(self, plan: RoutePlan, rewritten: bool) -> Route:
+        """`rewritten`: requests may come here with another target than that which the client sent."""
         limit = plan["body_limit"]
-        steps = (*_before(plan), self._step(plan))
+        steps = (*_before(plan), self._step(plan, rewritten))
         return Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
 
-    def _step(self, plan: RoutePlan) -> Step:
+    def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         action = plan["action"]
         if action == "proxy":
             upstream = self.upstreams[plan["upstream"]]
-            return proxy(upstream, self._options(plan, upstream.plan))
+            return proxy(upstream, self._options(plan, upstream.plan, rewritten))
         if action == "files":
-            return Files(plan)
+            return Files(plan if plan["kind"] != "regex" else {**plan, "path": "/"})  # the whole path is below the folder
         if action == "redirect":
-            return redirect(plan)
-        return respond(plan)
+            return redirect(plan, _groups(plan))
+        return respond(plan, _groups(plan))
 
-    def _options(self, route: RoutePlan, upstream: UpstreamPlan) -> ProxyOptions:
+    def _options(self, route: RoutePlan, upstream: UpstreamPlan, rewritten: bool) -> ProxyOptions:
         def ns(route_value: float | None, upstream_value: float) -> int:
             return int((upstream_value if route_value is None else route_value) * NANOSECONDS)
 
         edge = self.plan["edge"]
+        changes = route["edit"]
         return ProxyOptions(
             connect_ns=ns(route["connect_timeout"], upstream["connect_timeout"]),
             read_ns=ns(route["read_timeout"], upstream["read_timeout"]),
@@ -66,7 +80,8 @@ class Snapshot:
             tunnel_ns=int(edge["timeouts"]["tunnel"] * NANOSECONDS),
             host_header=route["host_header"].encode(),
             key=key_of(upstream),
-            target=_rewrite(route),
+            target=target_of(route, rewritten),
+            edit=compile_edit(changes["request"], _groups(route)) if changes and changes["request"] else None,
             served_by=edge["served_by"],
         )
 
@@ -74,12 +89,12 @@ class Snapshot:
 def _before(plan: RoutePlan) -> list[Step]:
     """The steps before the action, in the order in which they judge a request. The answer passes their filters in reverse."""
     steps: list[Step] = []
+    if plan["edit"]:
+        steps += edit.steps(plan["edit"], _groups(plan))
     if plan["limit"]:
         steps += limit.steps(plan["limit"])
     if plan["access"]:
         steps += guard.steps(plan["access"])
-    if plan["edit"]:
-        steps += edit.steps(plan["edit"])
     if plan["compress"]:
         steps += compress.steps(plan["compress"])
     if plan["traffic"]:
@@ -87,19 +102,6 @@ def _before(plan: RoutePlan) -> list[Step]:
     return steps
 
 
-def _rewrite(route: RoutePlan) -> Callable[[Exchange], bytes] | None:
-    """Replaces the matched prefix of the forwarded target, as `proxy_pass` with a path does in nginx."""
-    replacement = route["rewrite"]
-    if replacement is None:
-        return None
-    prefix, new = route["path"].encode(), replacement.encode()
-
-    def target(exchange: Exchange) -> bytes:
-        raw = exchange.head.target
-        if raw.startswith(prefix):
-            return new + raw[len(prefix) :]
-        # the prefix matched in decoded form only: forward what was matched, encoded afresh
-        _, mark, query = raw.partition(b"?")
-        return quote_path(new + exchange.head.path[len(prefix) :]) + mark + query
-
-    return target
+def _groups(plan: RoutePlan) -> Container[str]:
+    """Names of the groups of a route's regex."""
+    return compiled(plan["path"]).groupindex if plan["kind"] == "regex" else ()

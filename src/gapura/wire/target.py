@@ -15,6 +15,7 @@ HOST: Final = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?|\[
 """Host header: a registered name as DNS has them, IPv4 or IPv6 literal, an optional port. Narrower than RFC 3986 on purpose."""
 
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_LIKE_SLASH: Final = re.compile(rb"%((?:25)*2F)")
 PERCENT, QUESTION = 0x25, 0x3F
 MAX_SEGMENTS: Final = 512
 
@@ -45,7 +46,12 @@ def split_absolute(target: bytes) -> tuple[bytes, bytes]:
 
 
 def unescape(path: bytes, keep_slash: bool = True) -> bytes:
-    """Decode %XX once. `%2F` stays encoded unless `keep_slash` is false. Raises ClientError 400 for bad escapes and %00."""
+    """Decode %XX once. `%2F` stays encoded unless `keep_slash` is false. Raises ClientError 400 for bad escapes and zero bytes.
+
+    What only looks like an encoded slash after decoding (`%252F`) keeps its `%25`, so that nobody takes one for the other.
+    """
+    if 0 in path:
+        raise ClientError(400, "The path holds a zero byte.")
 
     def one(match: re.Match[bytes]) -> bytes:
         digits = match[1]
@@ -55,10 +61,15 @@ def unescape(path: bytes, keep_slash: bool = True) -> bytes:
         if byte == 0:
             raise ClientError(400, "The path holds a zero byte.")
         if byte == 0x2F and keep_slash:
-            return b"%2F"
+            return b"\0"
         return bytes((byte,))
 
-    return _ESCAPE.sub(one, path)
+    plain = _ESCAPE.sub(one, path)
+    if not keep_slash:
+        return plain
+    if PERCENT in plain:
+        plain = _LIKE_SLASH.sub(rb"%25\1", plain)
+    return plain.replace(b"\0", b"%2F")
 
 
 def resolve(target: bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,129 @@
+"""Conditions of a route beside its path: method, headers, arguments, cookies, the client's address. Compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from typing import Final, Protocol
+from urllib.parse import unquote_to_bytes
+
+from gapura.config.plan_match import MatchPlan, TestPlan
+from gapura.config.regexes import compiled
+from gapura.edge.variables import field
+from gapura.wire.headers import find_all
+from gapura.wire.request import RequestHead
+
+FITS, FITS_NOT, OTHER_METHOD = range(3)
+"""The route is for this request; it is not; it would be, were it not for the method."""
+_REMEMBERED: Final = 4096
+
+
+class Asking(Protocol):
+    """What conditions look at."""
+
+    head: RequestHead
+    client: bytes
+
+
+Condition = Callable[[Asking], bool]
+Values = Callable[[Asking, bytes], list[bytes]]
+
+
+class Conditions:
+    """All conditions of one route."""
+
+    __slots__ = ("methods", "preflight", "_conditions")
+
+    def __init__(self, plan: MatchPlan, preflight: bool = False) -> None:
+        """`preflight`: the route answers CORS preflights, which come with another method than the request that they ask for."""
+        self.methods = frozenset(method.encode() for method in plan["methods"])
+        self.preflight = preflight
+        self._conditions: list[Condition] = []
+        for tests, values in ((plan["header"], _header), (plan["query"], _argument), (plan["cookie"], _cookie)):
+            self._conditions += [_test(test, values) for test in tests]
+        if plan["client"]:
+            self._conditions.append(_client(plan["client"]))
+
+    def check(self, asking: Asking) -> int:
+        """FITS, FITS_NOT or OTHER_METHOD."""
+        for condition in self._conditions:
+            if not condition(asking):
+                return FITS_NOT
+        if self.methods and self._method(asking.head) not in self.methods:
+            return OTHER_METHOD
+        return FITS
+
+    def _method(self, head: RequestHead) -> bytes:
+        if self.preflight and head.method == b"OPTIONS" and head.get(b"origin"):
+            return head.get(b"access-control-request-method") or head.method
+        return head.method
+
+
+def _test(plan: TestPlan, values: Values) -> Condition:
+    name = plan["name"].encode()
+    present = plan["present"]
+    wanted = frozenset(value.encode() for value in plan["values"])
+    patterns = [compiled(pattern).search for pattern in plan["patterns"]]
+    if not wanted and not patterns:
+        return lambda asking: bool(values(asking, name)) is present
+
+    def condition(asking: Asking) -> bool:
+        for value in values(asking, name):
+            if value in wanted:
+                return True
+            for search in patterns:
+                if search(value):
+                    return True
+        return False
+
+    return condition
+
+
+def _header(asking: Asking, name: bytes) -> list[bytes]:
+    found = find_all(asking.head.lines, name)
+    if not found and (value := field(asking.head, name)) is not None:
+        return [value]
+    return found
+
+
+def _argument(asking: Asking, name: bytes) -> list[bytes]:
+    """Values behind the ?, decoded as forms encode them (`+` is a space)."""
+    query = asking.head.target.partition(b"?")[2]
+    found = []
+    for pair in query.split(b"&"):
+        key, _, value = pair.partition(b"=")
+        if pair and unquote_to_bytes(key.replace(b"+", b" ")) == name:
+            found.append(unquote_to_bytes(value.replace(b"+", b" ")))
+    return found
+
+
+def _cookie(asking: Asking, name: bytes) -> list[bytes]:
+    found = []
+    for line in find_all(asking.head.lines, b"cookie"):
+        for pair in line.split(b";"):
+            key, equals, value = pair.strip(b" \t").partition(b"=")
+            if equals and key == name:
+                found.append(value)
+    return found
+
+
+def _client(networks: list[str]) -> Condition:
+    """Whether the client's address is in one of the networks; what was found is remembered."""
+    parsed = [ip_network(network, strict=False) for network in networks]
+    known: dict[bytes, bool] = {}
+
+    def condition(asking: Asking) -> bool:
+        client = asking.client
+        found = known.get(client)
+        if found is None:
+            try:
+                address = ip_address(client.decode())
+            except ValueError:
+                return False
+            found = any(address in network for network in parsed)
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[client] = found
+        return found
+
+    return condition
