@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status", "Show sites, upstreams, servers and workers."),
         "ps": ("status", "Show every process of the apps."),
         "logs": ("logs", "Show what the apps print."),
+        "certificates": ("certificates", "Show certificates: from whom, until when, what is wrong."),
         "explain": ("explain", "Tell what answers a URL, and why."),
     },
     "Operate": {
@@ -43,6 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Set up": {
         "demo": ("demo", "Run the example: a film catalogue in two copies."),
         "hosts": ("hosts", "Show or write the lines for the hosts file."),
+        "trust": ("trust", "Have this machine and its browsers believe the local CA."),
         "startup": ("startup", "Show or install the systemd unit."),
         "schema": ("check", "Print the JSON Schema of gapura.toml for editors."),
         "version": ("version", "Print the version."),

@@ -27,17 +27,19 @@ LARGEST: Final = 1 << 20
 """Bytes of an answer."""
 PATIENCE: Final = 30
 """Seconds that an authority may be silent."""
+NONCES: Final = 6
+"""Times that a request is sent again with another nonce."""
 LONGEST_WAIT: Final = 7 * 86400.0
 """Seconds for which a Retry-After is believed."""
 
 
 class Client(client.ClientV2):
-    """The directory of one authority, with our account there. `retry_after`: what the last failed answer asked for, in seconds."""
+    """The directory of one authority, with our account there."""
 
-    def __init__(self, directory: DirectoryPlan, ca: str, relay: Relay) -> None:
+    def __init__(self, directory: DirectoryPlan, network: Network, relay: Relay) -> None:
         self.url = directory["url"]
-        self.network = Network(self.url, ca)
-        super().__init__(self.get_directory(self.url, self.network), self.network)
+        self.network = network
+        super().__init__(self.get_directory(self.url, network), network)
         self._plan = directory
         self._relay = relay
 
@@ -89,7 +91,10 @@ class Client(client.ClientV2):
 
 
 class Network(client.ClientNetwork):
-    """Requests to one authority: only https, no endless answers, no credentials of other programs."""
+    """Requests to one authority: only https, no endless answers, no credentials of other programs.
+
+    `retry_after`: for how long the last answer, a failure, asked to be left alone, in seconds.
+    """
 
     def __init__(self, url: str, ca: str) -> None:
         agent = f"Gapura/{__version__}"
@@ -98,6 +103,17 @@ class Network(client.ClientNetwork):
         self.retry_after = 0.0
         self.session.mount("https://", _Bounded())
         self.session.auth = lambda request: request  # nothing out of a .netrc
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """A signed request. A nonce that the authority no longer takes is replaced some times (RFC 8555 §6.5), not just once."""
+        for _ in range(NONCES):
+            try:
+                return self._post_once(*args, **kwargs)
+            except messages.Error as problem:
+                if problem.code != "badNonce":
+                    raise
+                self._nonces.clear()
+        return self._post_once(*args, **kwargs)
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         if not url.startswith("https://"):

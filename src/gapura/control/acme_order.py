@@ -15,7 +15,7 @@ from josepy.json_util import field
 from gapura.config.local_names import is_address
 from gapura.config.plan_acme import AcmePlan, DirectoryPlan
 from gapura.control import dns_record
-from gapura.control.acme_client import Client, seconds
+from gapura.control.acme_client import Client, Network, seconds
 from gapura.control.local_ca import Pair, key_pem, new_key
 from gapura.control.relay import Relay
 from gapura.control.trouble import Trouble, name_of, of_problem, told
@@ -45,15 +45,14 @@ class Order:
 
     def run(self) -> Pair:
         """The chain and its key. Raises Trouble."""
-        client: Client | None = None
+        network = Network(self._directory["url"], self._acme["ca"])
         try:
             with told(self._host, self._directory["url"]):
-                client = Client(self._directory, self._acme["ca"], self._relay)
+                client = Client(self._directory, network, self._relay)
                 client.log_in(self._acme["email"])
                 return self._order(client)
         except Trouble as trouble:
-            if client is not None and not trouble.retry_after:
-                trouble.retry_after = client.network.retry_after
+            trouble.retry_after = trouble.retry_after or network.retry_after
             raise
 
     def _order(self, client: Client) -> Pair:

@@ -135,7 +135,7 @@ def _renewal(relay: Relay, job: Job) -> None:
         try:
             with trouble.told(item["host"], url):
                 if url not in clients:
-                    clients[url] = acme_client.Client(plan, job["acme"]["ca"], relay)
+                    clients[url] = acme_client.Client(plan, acme_client.Network(url, job["acme"]["ca"]), relay)
                 with open(item["file"], encoding="ascii") as stream:
                     found[item["host"]] = list(acme_order.renewal(clients[url], stream.read(acme_client.LARGEST)))
         except trouble.Trouble:

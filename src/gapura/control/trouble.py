@@ -73,9 +73,22 @@ def told(host: str, url: str) -> Iterator[None]:
         raise Trouble(f"{authority} cannot be reached from here: {_innermost(error)}") from None
     except errors.ClientError as error:
         response = error.args[0] if error.args else None
-        status = f" (status {response.status_code})" if isinstance(response, requests.Response) else ""
-        raise Trouble(f"{authority} answers something that is not ACME{status}") from None
-    except (errors.Error, josepy.errors.Error, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        status = response.status_code if isinstance(response, requests.Response) else 0
+        if status == 429:
+            raise Trouble(f"{authority} has had too many requests from here") from None
+        if status >= 500:
+            raise Trouble(f"{authority} is out of order (status {status})") from None
+        raise Trouble(f"{authority} answers something that is not ACME{f' (status {status})' if status else ''}") from None
+    except (
+        errors.Error,
+        josepy.errors.Error,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        RecursionError,
+    ) as error:
         said = printable(str(error)) or type(error).__name__
         raise Trouble(f"{authority} answers something that makes no sense: {said}") from None
     except OSError as error:
@@ -102,8 +115,8 @@ def printable(text: str) -> str:
 def _here(host: str) -> str:
     found = addresses(host.removeprefix("*."))
     if found is None:
-        return "; here nobody knows it either"
-    return f"; here it leads to {', '.join(found[:3])}" if found else ""
+        return "; on this machine nobody knows it"
+    return f"; on this machine it leads to {', '.join(found[:3])}" if found else ""
 
 
 def _innermost(error: BaseException) -> str:

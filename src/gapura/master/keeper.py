@@ -97,15 +97,17 @@ class Keeper:
     # -- kinds ----------------------------------------------------------------------------------------------------------------
 
     def _certificate(self, plan: Plan, message: Message, fds: list[int]) -> None:
-        """Key, certificate, record, in this order: without a record the other two count for nothing."""
+        """All three are on the disk before the first takes its place. Without a record the other two count for nothing."""
         folder, record = self._named(plan, message), _record_of(message)
         pair = _secret(fds)
         certificate, key = _pem(pair, "certificate"), _pem(pair, "key")
         with folder as place:
+            place.prepare(KEY, key)
+            place.prepare(CERTIFICATE, certificate, PUBLIC)
+            place.prepare(RECORD, record, PUBLIC)
             place.remove(RECORD)
-            place.write(KEY, key)
-            place.write(CERTIFICATE, certificate, PUBLIC)
-            place.write(RECORD, record, PUBLIC)
+            for name in (KEY, CERTIFICATE, RECORD):
+                place.replace(name)
 
     def _record(self, plan: Plan, message: Message, fds: list[int]) -> None:
         with self._named(plan, message) as place:
@@ -256,6 +258,11 @@ class _Folder:
 
     def write(self, name: str, data: bytes, mode: int = 0o600) -> None:
         """Put a file in the place of another in one step. Raises OSError."""
+        self.prepare(name, data, mode)
+        self.replace(name)
+
+    def prepare(self, name: str, data: bytes, mode: int = 0o600) -> None:
+        """Write a file beside the one that it will replace, down to the disk. Raises OSError."""
         fresh = name + ".new"
         self.remove(fresh)
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self._fd)
@@ -264,7 +271,10 @@ class _Folder:
             os.fchmod(fd, mode)
             stream.flush()
             os.fsync(fd)
-        os.replace(fresh, name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+
+    def replace(self, name: str) -> None:
+        """Let what was prepared take its place. Raises OSError."""
+        os.replace(name + ".new", name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""
