@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gapura import board
-from gapura.config import build, place, schema_edge
+from gapura.config import build, build_listeners, place, schema_edge
 from gapura.config.load import examine, load
 from gapura.config.plan import Plan
 from gapura.errors import ConfigError, Problem
@@ -134,12 +134,12 @@ def test_an_empty_file_is_a_plan(configure: Configure) -> None:
 
 @pytest.mark.parametrize(("allowed", "port"), [(True, 80), (False, 8080)])
 def test_default_port(configure: Configure, monkeypatch: pytest.MonkeyPatch, allowed: bool, port: int) -> None:
-    monkeypatch.setattr(build, "may_bind", lambda _port: allowed)
+    monkeypatch.setattr(build_listeners, "may_bind", lambda _port: allowed)
     assert [(item["host"], item["port"]) for item in load(configure(""))["edge"]["http"]] == [("0.0.0.0", port), ("::", port)]
 
 
 def test_high_ports_need_no_right() -> None:
-    assert build.may_bind(8080)
+    assert build_listeners.may_bind(8080)
 
 
 def resolver(**found: list[str]) -> Callable[[Sequence[str]], Mapping[str, list[str]]]:

@@ -87,7 +87,15 @@ def make_plan(folder: Path, *apps: AppPlan, port: int = 0, workers: int = 1, **u
     """A small plan; without `port` nothing is listened on."""
     run = str(folder / "run")
     listens = [{"host": "127.0.0.1", "port": port, "tls": False}] if port else []
-    edge = {"http": listens, "workers": workers, "user": "", "backlog": 64, "timeouts": {"drain": 5.0}, "error_log": "-"}
+    edge = {
+        "http": listens,
+        "https": [],
+        "workers": workers,
+        "user": "",
+        "backlog": 64,
+        "timeouts": {"drain": 5.0},
+        "error_log": "-",
+    }
     for app in apps:
         upstreams[app["name"]] = upstream_plan(app["name"], [f"{app['name']}:{i}" for i in range(app["instances"])], app=True)
     return {  # type: ignore[typeddict-item, return-value]

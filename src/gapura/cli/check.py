@@ -7,7 +7,7 @@ import json
 import click
 
 from gapura.cli.place import Place, json_option, short, takes_place
-from gapura.config.plan import Plan, join_address
+from gapura.config.plan import Plan, join_address, listens
 from gapura.errors import EXIT_CONFIG, ConfigError, Problem
 
 
@@ -59,7 +59,7 @@ def examine(place: Place) -> tuple[Plan | None, list[Problem]]:
 
 def summary(plan: Plan) -> str:
     """What would run, in a few lines."""
-    listeners = ", ".join(join_address(listen["host"], listen["port"]) for listen in plan["edge"]["http"])
+    listeners = ", ".join(join_address(listen["host"], listen["port"]) for listen in listens(plan["edge"]))
     lines = [f"{short(plan['file'])} is fine. It would run:", f"  {plan['edge']['workers']} workers, listening on {listeners}"]
     for app in plan["apps"].values():
         copies = f"{app['instances']} × " if app["instances"] != 1 else ""

@@ -73,22 +73,28 @@ def _processes(document: Document) -> None:
 
 
 def _sites(document: Document) -> None:
-    ports = {listener["address"].rpartition(":")[2] for listener in document["listeners"]}
-    port = min(ports, key=lambda text: (text != "80", len(text), text), default="80")
+    port, secure = _port(document, False, "80"), _port(document, True, "443")
     for site in document["sites"]:
         click.echo()
         for host in site["hosts"]:
-            click.echo(click.style(url(host, port), bold=True))
+            click.echo(click.style(url(host, secure, "https") if site.get("tls") else url(host, port), bold=True))
         for route in site["routes"]:
             if isinstance(route, dict):
                 click.echo(f"  {route.get('path') or route.get('name', ''):<12} {goes_to(route)}")
 
 
-def url(host: str, port: str) -> str:
+def _port(document: Document, tls: bool, usual: str) -> str:
+    """The port of the listeners for HTTP or HTTPS that people are told."""
+    ports = {item["address"].rpartition(":")[2] for item in document["listeners"] if bool(item.get("tls")) == tls}
+    return min(ports, key=lambda text: (text != usual, len(text), text), default=usual)
+
+
+def url(host: str, port: str, scheme: str = "http") -> str:
     """What a person types to see a site."""
+    usual = port == ("443" if scheme == "https" else "80")
     if host == "*":
-        return "any other host" if port == "80" else f"any other host, port {port}"
-    return f"http://{host}" if port == "80" else f"http://{host}:{port}"
+        return "any other host" if usual else f"any other host, port {port}"
+    return f"{scheme}://{host}" if usual else f"{scheme}://{host}:{port}"
 
 
 def goes_to(route: Document) -> str:

@@ -7,12 +7,13 @@ from typing import Final
 
 from .addresses import is_loopback
 from .build_apps import build_app, check_ports, cpu_count
+from .build_listeners import http_listeners, https_listeners
 from .build_log import LogPlans
 from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams
 from .findings import Findings
 from .place import paths_of
-from .plan import FORMAT, EdgePlan, ListenPlan, Plan
+from .plan import FORMAT, EdgePlan, ListenPlan, Plan, listens
 from .schema import Document
 from .schema_edge import Edge
 
@@ -28,8 +29,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     logs = LogPlans(findings, paths, folder, document.edge.access_log, document.edge.error_log)
     edge = _edge(findings, document.edge, logs)
     apps = {name: build_app(findings, name, app, folder) for name, app in document.apps.items()}
-    check_ports(findings, apps, edge["http"])
-    upstreams = Upstreams(findings)
+    upstreams = Upstreams(findings, folder)
     for name, upstream in document.upstreams.items():
         upstreams.add(name, upstream)
     for name, app in document.apps.items():
@@ -37,12 +37,14 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
             message = f'"{name}" is an upstream as well'
             findings.error(("apps", name), message, "an app is an upstream of its own: give one another name", at_key=True)
         upstreams.add_app(name, app, apps[name]["instances"])
-    sites = Sites(findings, upstreams, _names(findings), folder, logs)
+    sites = Sites(findings, upstreams, _names(findings), folder, document.edge.tls.auto, logs)
     for key, site in document.sites.items():
         sites.add(key, site)
+    edge["https"] = https_listeners(findings, document.edge, edge["http"], sites.plans)
     upstreams.resolve(resolver)
     _check_slots(findings, upstreams)
-    _check_circles(findings, upstreams, sites, edge["http"])
+    check_ports(findings, apps, listens(edge))
+    _check_circles(findings, upstreams, sites, listens(edge))
     upstreams.settle_health(sites.host_of)
     return {
         "format": FORMAT,
@@ -91,13 +93,16 @@ def _names(findings: Findings) -> dict[str, str]:
 
 def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
     return {
-        "http": _listeners(findings, edge),
+        "http": http_listeners(findings, edge),
+        "https": [],
+        "tls": {"min_version": edge.tls.min_version},
         "workers": edge.workers or cpu_count(),
         "user": edge.user,
         "timeouts": {
             "head": edge.timeouts.head,
             "body": edge.timeouts.body,
             "send": edge.timeouts.send,
+            "handshake": edge.timeouts.handshake,
             "idle": edge.timeouts.idle,
             "tunnel": edge.timeouts.tunnel,
             "drain": edge.timeouts.drain,
@@ -118,45 +123,3 @@ def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
         "served_by": edge.served_by,
         "backlog": edge.backlog,
     }
-
-
-def _listeners(findings: Findings, edge: Edge) -> list[ListenPlan]:
-    written = edge.http
-    if written is None:
-        port = 80 if may_bind(80) else 8080
-        written = [[("0.0.0.0", port), ("::", port)]]
-    result: list[ListenPlan] = []
-    for index, addresses in enumerate(written):
-        for host, port in addresses:
-            wide = [item for item in result if item["port"] == port and _overlap(item["host"], host)]
-            if wide:
-                findings.error(
-                    ("edge", "http", index), f"port {port} is in the list twice", "a bare port already means every address"
-                )
-                break
-            result.append({"host": host, "port": port, "tls": False})
-    return result
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Whether two addresses cannot both be bound on one port: equal, or one is all of the family."""
-    if (":" in one) != (":" in other):
-        return False
-    return one == other or one in ("0.0.0.0", "::") or other in ("0.0.0.0", "::")
-
-
-def may_bind(port: int) -> bool:
-    """Whether this process may listen on `port` (ip(7): ip_unprivileged_port_start; capabilities(7): CAP_NET_BIND_SERVICE)."""
-    try:
-        with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as stream:
-            if port >= int(stream.read()):
-                return True
-    except (OSError, ValueError):
-        if port >= 1024:
-            return True
-    try:
-        with open("/proc/self/status", encoding="ascii", errors="replace") as stream:
-            effective = next(line for line in stream if line.startswith("CapEff:"))
-    except (OSError, StopIteration):
-        return os.geteuid() == 0
-    return bool(int(effective.split()[1], 16) >> 10 & 1)

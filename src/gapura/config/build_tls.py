@@ -24,9 +24,10 @@ def site_tls(findings: Findings, path: Path, tls: SiteTls | None, hosts: list[st
     if by_itself and not names and not findings.is_faulty(path):
         hint = 'write the names as sites of their own, or tls = { certificate = "…", key = "…" }'
         findings.error(path, 'no certificate can be got for "*": it has to name hosts', hint)
-    if by_itself and tls.key is not None:
+    whole = not findings.is_faulty(path)
+    if by_itself and tls.key is not None and whole:
         findings.error((*path, "key"), "a key without a certificate", 'write certificate = "…" as well', at_key=True)
-    if tls.client_auth is not None and tls.client_ca is None:
+    if tls.client_auth is not None and tls.client_ca is None and whole:
         hint = 'write client_ca = "ca.pem" as well'
         findings.error((*path, "client_auth"), "client_auth without client_ca", hint, at_key=True)
     certificate = _file(folder, tls.certificate)
@@ -46,7 +47,7 @@ def upstream_tls(findings: Findings, path: Path, tls: UpstreamTls | None, folder
     """TLS to the servers of an upstream, None without it. `path` is that of its key."""
     if tls is None or not tls.enabled:
         return None
-    if tls.key is not None and tls.certificate is None:
+    if tls.key is not None and tls.certificate is None and not findings.is_faulty(path):
         findings.error((*path, "key"), "a key without a certificate", 'write certificate = "…" as well', at_key=True)
     if tls.ca is not None and not tls.verify:
         findings.error((*path, "ca"), "ca is of no use with verify = false", "leave one of them out", at_key=True)

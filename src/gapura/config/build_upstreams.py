@@ -9,10 +9,12 @@ from typing import Final, TypeAlias
 
 from .addresses import Address, AddressError, is_made_up, is_private, parse_server
 from .build_balancing import check_balancing, queue_timeout, sticky
+from .build_tls import upstream_tls
 from .findings import Findings
 from .plan import HealthPlan, NamePlan, ServerPlan, UpstreamPlan, expand
 from .positions import Path
 from .schema_app import App
+from .schema_tls import UpstreamTls
 from .schema_upstream import WITHOUT_BACKUP, Balancing, Health, Server, Upstream
 from .words import nearest
 
@@ -33,8 +35,9 @@ def check_name(findings: Findings, path: Path, name: str) -> None:
 class Upstreams:
     """Collects the upstreams of a plan; DNS names are resolved all at once at the end."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, folder: str) -> None:
         self.findings = findings
+        self.folder = folder
         self.plans: dict[str, UpstreamPlan] = {}
         self.paths: dict[str, Path] = {}
         """Where each one is written."""
@@ -65,13 +68,14 @@ class Upstreams:
             server["id"] = f"{name}:{index}"
             plan["servers"].append(server)
 
-    def add_address(self, address: Address, path: Path) -> str:
-        """The upstream that an address in `proxy` makes; it is named after the address."""
-        name = str(address)
+    def add_address(self, address: Address, path: Path, secure: bool) -> str:
+        """The upstream that an address in `proxy` makes; it is named after the address. `secure`: spoken to over TLS."""
+        name = f"https://{address}" if secure else str(address)
         if name not in self.plans:
-            server = Server(address=name)
-            plan = self._start(name, path, Upstream(servers=[server]))
-            self._add_server(plan, path, Upstream(servers=[server]), server, set())
+            server = Server(address=str(address))
+            words = Upstream(servers=[server], tls=UpstreamTls() if secure else None)
+            plan = self._start(name, path, words)
+            self._add_server(plan, path, words, server, set())
         return name
 
     def resolve(self, resolver: Resolver) -> None:
@@ -127,6 +131,7 @@ class Upstreams:
             "tries": words.tries,
             "keepalive": words.keepalive,
             "keepalive_timeout": words.keepalive_timeout,
+            "tls": upstream_tls(self.findings, (*path, "tls"), words.tls, self.folder) if isinstance(words, Upstream) else None,
         }
         self.plans[name] = plan
         self.paths[name] = path

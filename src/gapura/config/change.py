@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from .plan import AppPlan, ListenPlan, Plan, ServerPlan, SitePlan, UpstreamPlan, join_address
+from .plan import AppPlan, ListenPlan, Plan, ServerPlan, SitePlan, UpstreamPlan, join_address, listens
 
 ROLLED: Final = ("command", "directory", "port", "host", "env", "user")
 """Fields of an app that only a new process can take up."""
@@ -52,10 +52,12 @@ class Change:
 def diff(old: Plan, new: Plan) -> Change:
     """What must be done, and told, to go from `old` to `new`."""
     change = Change()
-    before, after = old["edge"]["http"], new["edge"]["http"]
+    before, after = listens(old["edge"]), listens(new["edge"])
     change.listeners_added = [item for item in after if item not in before]
     change.listeners_removed = [item for item in before if item not in after]
-    change.edge = sorted(key for key, value in new["edge"].items() if key != "http" and old["edge"].get(key) != value)
+    change.edge = sorted(
+        key for key, value in new["edge"].items() if key not in ("http", "https") and old["edge"].get(key) != value
+    )
     change.sites = _compare(_by_host(old["sites"]), _by_host(new["sites"]))
     change.upstreams = _compare(
         {name: plain_upstream(item) for name, item in old["upstreams"].items() if not item["app"]},
@@ -81,8 +83,8 @@ def must_roll(old: AppPlan, new: AppPlan) -> bool:
 
 def sentences(change: Change) -> list[str]:
     """The change for people, one sentence each; empty when nothing changed."""
-    out = [f"listens on {join_address(item['host'], item['port'])}" for item in change.listeners_added]
-    out += [f"no longer listens on {join_address(item['host'], item['port'])}" for item in change.listeners_removed]
+    out = [f"listens on {_listener(item)}" for item in change.listeners_added]
+    out += [f"no longer listens on {_listener(item)}" for item in change.listeners_removed]
     for noun, difference in (("site", change.sites), ("upstream", change.upstreams), ("app", change.apps)):
         out += [f"{noun} {name} added" for name in difference.added]
         out += [f"{noun} {name} removed" for name in difference.removed]
@@ -178,9 +180,15 @@ def _sites_words(old: Plan, new: Plan, host: str) -> str:
     words = [f"route {name} added" for name in routes.added]
     words += [f"route {name} removed" for name in routes.removed]
     words += [f"route {name} changed" for name in routes.changed]
+    if one["tls"] != other["tls"]:
+        words.append("tls changed" if one["tls"] and other["tls"] else "has tls now" if other["tls"] else "has no tls any more")
     if one["hosts"] != other["hosts"]:
         words.append(f"hosts are {', '.join(other['hosts'])}")
     return ", ".join(words) or "has its routes in another order"
+
+
+def _listener(listen: ListenPlan) -> str:
+    return join_address(listen["host"], listen["port"]) + (" (TLS)" if listen["tls"] else "")
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,7 @@ from ..errors import ConfigError, Problem
 from ..listening import port_owner
 from .findings import Findings
 from .load import examine
-from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address
+from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address, listens
 from .positions import Path
 from .reach import check_app_folders, edge_user, file_routes, known_user
 from .source import Sources
@@ -113,7 +113,7 @@ def _resolved(plan: Plan) -> dict[str, list[str]]:
 def _check_listeners(findings: Findings, plan: Plan) -> None:
     ours = _own_listeners(plan["paths"]["run"])
     told: set[int] = set()
-    for listener in plan["edge"]["http"]:
+    for listener in listens(plan["edge"]):
         host, port = listener["host"], listener["port"]
         if port in told:
             continue
@@ -129,14 +129,16 @@ def _check_listeners(findings: Findings, plan: Plan) -> None:
 
 def _tell_listener(findings: Findings, listener: ListenPlan, code: int, who: Owner | None) -> None:
     address, port = join_address(listener["host"], listener["port"]), listener["port"]
-    path: Path = ("edge", "http")
+    key = "https" if listener["tls"] else "http"
+    other = 8443 if listener["tls"] else 8080
+    path: Path = ("edge", key)
     if code == errno.EADDRINUSE:
         by = f"pid {who[0]} ({who[1]})" if who else "a process of another user"
-        hint = f"stop it (kill {who[0]}), or choose another port in [edge]: http = 8080" if who else "choose another port"
+        hint = f"stop it (kill {who[0]}), or choose another port in [edge]: {key} = {other}" if who else "choose another port"
         findings.error(path, f"port {port} is in use by {by}", hint)
     elif code == errno.EACCES:
         hint = (
-            f"write http = 8080; or a service may use it (sudo gapura startup --install); "
+            f"write {key} = {other}; or a service may use it (sudo gapura startup --install); "
             f"or allow it to everybody until the next boot: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"
         )
         findings.error(path, f"port {port} needs a right that you do not have", hint)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from .addresses import AddressError, network, parse_listener
 from .quantities import Bytes, BytesOrNone, PositiveBytes, PositiveSeconds
 from .schema_log import AccessLog, AccessLogTable, ErrorLog, ErrorLogTable
+from .schema_tls import EdgeTls, edge_tls
 from .section import Also, Section, Text, by, wrapped
 from .words import shown, wrong
 
@@ -50,6 +51,8 @@ class Timeouts(Section):
     """Between two pieces of a request body; then 408. nginx: client_body_timeout."""
     send: PositiveSeconds = 30.0
     """Between two pieces of an answer that the client takes; then the connection is closed. nginx: send_timeout."""
+    handshake: PositiveSeconds = 10.0
+    """For the whole TLS handshake; then the connection is closed. nginx: client_header_timeout, which holds for it too."""
     idle: PositiveSeconds = 60.0
     """How long a connection without a request is kept open. nginx: keepalive_timeout."""
     tunnel: PositiveSeconds = 3600.0
@@ -83,6 +86,11 @@ class Edge(Section):
     http: Annotated[list[Listener] | None, wrapped, Also(_LISTENER_SCHEMA)] = None
     """Where browsers connect: a port (all addresses, IPv4 and IPv6), "address:port", or a list of them. Left out: 80 where
     allowed, else 8080. nginx: listen."""
+    https: Annotated[list[Listener] | None, wrapped, Also(_LISTENER_SCHEMA)] = None
+    """Where browsers connect over TLS, written like http. Left out: 443 where allowed, else 8443, when a site has tls. nginx:
+    listen … ssl."""
+    tls: Annotated[EdgeTls, BeforeValidator(edge_tls), Also({"enum": ["auto", True, False]})] = EdgeTls()
+    """"auto": every site that does not say otherwise has HTTPS, with certificates that Gapura gets by itself; or a table."""
     workers: Annotated[
         int,
         BeforeValidator(_workers),

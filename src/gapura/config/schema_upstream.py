@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from .quantities import PositiveSeconds, Seconds
 from .schema_cookie import VisitorCookie
+from .schema_tls import UpstreamTls, upstream_tls
 from .section import Also, Among, Section, Text, check_variables, short, wrapped
 from .words import wrong
 
@@ -168,3 +169,5 @@ class Upstream(Balancing):
         list[Annotated[Server, short("address"), Also({"type": "string"})]], wrapped, Field(min_length=1), Also({"type": "string"})
     ]
     """Addresses, or tables with an address and more."""
+    tls: Annotated[UpstreamTls | None, BeforeValidator(upstream_tls), Also({"type": "boolean"})] = None
+    """Whether the servers are spoken to over TLS: true, or a table. nginx: proxy_pass https://…"""

@@ -68,9 +68,7 @@ class Downstream:
         self.advancing = False
         self.body_paused = self.breathing = False
         self.write_paused = False
-        self.half_closed = False
-        self.continue_due = False
-        self.lost = False
+        self.half_closed = self.continue_due = self.lost = False
         self.outstanding = 0
         self.recall: dict[bytes, Recalled] | None = None
         self.raw = b""  # what was read last, while it may be exactly one request

@@ -13,6 +13,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from gapura.edge import pages
+from gapura.edge.distinguished_name import distinguished_name
 from gapura.edge.downstream import HIGH_WATER, Downstream
 from gapura.wire.client_hello import HANDSHAKE, LONGEST, NotTls, server_name
 
@@ -32,12 +33,15 @@ class Encrypted:
     """A client's connection over TLS."""
 
     __slots__ = (
-        "worker", "transport", "peer", "deadline", "certificate", "server_name", "above",
+        "worker", "transport", "peer", "deadline", "certificate", "server_name", "version", "cipher", "subject", "above",
         "_tls", "_incoming", "_outgoing", "_hello", "_reading", "_paused", "_ended", "_closing", "_lost",
     )  # fmt: skip
 
     certificate: Certificate
     server_name: bytes
+    version: str
+    cipher: str
+    subject: str  # of the certificate that the client showed and that is valid, "" without one
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
@@ -139,6 +143,8 @@ class Encrypted:
             self._flush()
             self._hang_up()
             return
+        self.version, self.cipher = tls.version() or "", (tls.cipher() or ("",))[0]
+        self.subject = distinguished_name(tls.getpeercert() or {}) if self.certificate.policy else ""
         self.worker.forget(self)
         above = Downstream(self.worker)
         above.scheme = b"https"

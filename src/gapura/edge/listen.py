@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from gapura.config.plan import join_address
 from gapura.edge.downstream import Downstream
+from gapura.edge.encrypted import Encrypted
 
 if TYPE_CHECKING:
     from gapura.edge.worker import Worker
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class Listener:
     """Accepts connections on an inherited socket."""
 
-    __slots__ = ("worker", "host", "port", "name", "sock", "_server", "_starting")
+    __slots__ = ("worker", "host", "port", "name", "sock", "tls", "_server", "_starting")
 
     def __init__(self, worker: Worker, host: str, port: int, sock: socket.socket) -> None:
         self.worker = worker
@@ -25,6 +26,7 @@ class Listener:
         self.name = self.name_of(host, port)
         self.sock = sock
         self.sock.setblocking(False)
+        self.tls = False  # the plan says it, at each commit
         self._server: asyncio.Server | None = None
         self._starting: asyncio.Task[None] | None = None
 
@@ -46,7 +48,7 @@ class Listener:
         self._starting = None
 
     def _connection(self) -> asyncio.Protocol:
-        return cast(asyncio.Protocol, Downstream(self.worker))
+        return cast(asyncio.Protocol, Encrypted(self.worker) if self.tls else Downstream(self.worker))
 
     def empty(self) -> None:
         """Serve what is queued, then stop: a closed socket resets the connections in its queue."""

@@ -20,8 +20,10 @@ from typing import Any, Final
 from gapura import ipc
 from gapura import log as gapura_log
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
-from gapura.config.plan import LimitsPlan, Plan
+from gapura.config.plan import LimitsPlan, Plan, listens
+from gapura.edge.certificates import Certificates
 from gapura.edge.downstream import Downstream
+from gapura.edge.encrypted import Encrypted
 from gapura.edge.file_memory import FileMemory
 from gapura.edge.forward import Forward
 from gapura.edge.forwarded import Trust
@@ -34,9 +36,9 @@ from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
 from gapura.edge.turns import Turns
 from gapura.errors import GapuraError
+from gapura.tally import Tally
 
 BEAT: Final = 0.1
-from gapura.tally import Tally
 """Seconds between heartbeats and between looks at the exchanges under way."""
 SWEEP: Final = 5
 """Beats between looks at all connections and between writes of the access log."""
@@ -61,7 +63,7 @@ class Worker:
         self.drain_until = 0
         self.orphaned = False
         self.listeners: dict[str, Listener] = {}
-        self.connections: set[Downstream] = set()
+        self.connections: set[Downstream | Encrypted] = set()
         self.per_client: dict[str, int] = {}
         self.forwards: set[Forward] = set()
         self.tunnels: set[Tunnel] = set()
@@ -72,8 +74,9 @@ class Worker:
         self.turns = Turns(self)
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
+        self.certificates = Certificates()
         self.limits: LimitsPlan
-        self.head_ns = self.body_ns = self.send_ns = self.idle_ns = self.drain_ns = 0
+        self.head_ns = self.body_ns = self.send_ns = self.handshake_ns = self.idle_ns = self.drain_ns = 0
         self._tasks: set[asyncio.Task[object]] = set()
         self._run_folder = ""
         self._row = 0
@@ -82,7 +85,7 @@ class Worker:
 
     # -- for connections and exchanges ----------------------------------------------------------------------------------
 
-    def admit(self, connection: Downstream) -> bool:
+    def admit(self, connection: Downstream | Encrypted) -> bool:
         """Count a new client connection; False when there are too many."""
         self.connections.add(connection)
         limits = self.limits
@@ -94,7 +97,7 @@ class Worker:
                 return False
         return not limits["connections"] or len(self.connections) <= limits["connections"]
 
-    def forget(self, connection: Downstream) -> None:
+    def forget(self, connection: Downstream | Encrypted) -> None:
         """A client connection is closed."""
         if connection not in self.connections:
             return
@@ -204,6 +207,7 @@ class Worker:
             self.committed = True
             gc.collect()
             gc.freeze()  # what exists now stays: collections need not look at it again
+        self.certificates.settle(snapshot.plan)
         for listener in self.listeners.values():
             self._accept(listener)
         self.say({"type": "committed", "generation": snapshot.generation})
@@ -214,10 +218,12 @@ class Worker:
         self.limits = edge["limits"]
         self.file_memory.resize(self.limits["file_memory"])
         timeouts = edge["timeouts"]
-        self.head_ns, self.body_ns, self.send_ns, self.idle_ns, self.drain_ns = (
+        self.head_ns, self.body_ns, self.send_ns, self.handshake_ns, self.idle_ns, self.drain_ns = (
             int(seconds * NANOSECONDS)
-            for seconds in (timeouts["head"], timeouts["body"], timeouts["send"], timeouts["idle"], timeouts["drain"])
-        )
+            for seconds in (
+                timeouts["head"], timeouts["body"], timeouts["send"], timeouts["handshake"], timeouts["idle"], timeouts["drain"],
+            )
+        )  # fmt: skip
         before = self.snapshot.plan["edge"] if self.committed else None
         if before is None or before["error_log"] != edge["error_log"]:
             gapura_log.setup(f"worker {os.getpid()}", edge["error_log"])
@@ -239,8 +245,14 @@ class Worker:
                 self._accept(listener)
 
     def _accept(self, listener: Listener) -> None:
+        for listen in listens(self.snapshot.plan["edge"]):
+            if (listen["host"], listen["port"]) == (listener.host, listener.port):
+                listener.tls = listen["tls"]
         if not self.draining:
             listener.start()
+
+    def _on_tickets(self, message: dict[str, Any], fds: list[int]) -> None:
+        self.certificates.rekey(bytes.fromhex(message["secret"]))
 
     def _on_unlisten(self, message: dict[str, Any], fds: list[int]) -> None:
         for host, port in message["addresses"]:

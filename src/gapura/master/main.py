@@ -18,7 +18,7 @@ from gapura import board as b
 from gapura import log as logs
 from gapura.board import Board
 from gapura.config.place import paths_of
-from gapura.config.plan import Plan
+from gapura.config.plan import Plan, listens
 from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, CommandError, ConfigError, Problem
 from gapura.ipc import Message
 from gapura.master import folders, status
@@ -135,7 +135,7 @@ class Master:
         """While the running master can still go on: raise `ConfigError` when a port that it does not have is not to be had."""
         if state:
             held = [(str(listener["host"]), int(listener["port"])) for listener in state["listeners"]]
-            self.sockets.rehearse(plan["edge"]["http"], held, self.file)
+            self.sockets.rehearse(listens(plan["edge"]), held, self.file)
 
     def _load(self) -> Steps[Plan]:
         argv = (self.options.argv or {}).get("config")

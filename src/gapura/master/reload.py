@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from gapura.board import H_GENERATION, Board
 from gapura.config.change import diff, sentences
-from gapura.config.plan import Plan, expand
+from gapura.config.plan import Plan, expand, listens
 from gapura.errors import CommandError
 from gapura.ipc import Message
 from gapura.master.children import Children
@@ -133,7 +133,7 @@ class Door:
         edge = plan["edge"]
         said = sentences(diff(self.plan, plan)) if self.plan else []
         generation = self.generation + 1
-        self.sockets.bind(edge["http"], edge["workers"], plan["file"])
+        self.sockets.bind(listens(edge), edge["workers"], plan["file"])
         fresh: list[int] = []
         try:
             fresh = self.slots.give(plan, time.monotonic_ns())
@@ -156,7 +156,7 @@ class Door:
     def _follow(self, plan: Plan) -> None:
         """What is done after a commit: apps, old listeners, old slots, orphans."""
         self.operations = self.fleet.settle(plan)
-        wanted = {key(listen) for listen in plan["edge"]["http"]}
+        wanted = {key(listen) for listen in listens(plan["edge"])}
         gone = [address for address in self.sockets.addresses if address not in wanted]
         self.children.unlisten(gone)
         self.sockets.close(gone)

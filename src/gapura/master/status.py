@@ -26,17 +26,22 @@ def document(door: Door) -> Document:
     """Everything that people and scripts ask for; times are seconds, memory is that of whole trees."""
     plan = door.running
     control = door.children.control
+    secure = {(listen["host"], listen["port"]) for listen in plan["edge"]["https"]}
     processes = tree.Processes()
     return {
         "version": __version__,
         "generation": door.generation,
         "file": plan["file"],
-        "listeners": [{"address": join_address(*listener)} for listener in door.sockets.addresses],
+        "listeners": [{"address": join_address(*listener), "tls": listener in secure} for listener in door.sockets.addresses],
         "master": {"pid": os.getpid()},
         "control": {"pid": control.pid if control else None},
         "workers": workers(door.children),
         "sites": [
-            {"hosts": site["hosts"], "routes": [{name: route.get(name) for name in ROUTE} for route in site["routes"]]}
+            {
+                "hosts": site["hosts"],
+                "tls": bool(site["tls"]),
+                "routes": [{name: route.get(name) for name in ROUTE} for route in site["routes"]],
+            }
             for site in plan["sites"]
         ],
         "apps": [app(door.fleet, plan["apps"][name], processes) for name in plan["apps"]],
@@ -131,18 +136,26 @@ def current_address(shared: Board, plan: UpstreamPlan, item: ServerPlan) -> str:
 
 def greeting(plan: Plan, listening: list[tuple[str, int]]) -> list[str]:
     """What `gapura up` says when it serves: each site with what is behind it, where the logs are, how to stop."""
-    ports = sorted({port for _, port in listening}, key=lambda port: (port != 80, port))
-    port = "" if not ports or ports[0] == 80 else f":{ports[0]}"
+    secure = {(listen["host"], listen["port"]) for listen in plan["edge"]["https"]}
+    http = "http", _shortest({port for host, port in listening if (host, port) not in secure}, 80)
+    https = "https", _shortest({port for host, port in listening if (host, port) in secure}, 443)
     lines = []
     for site in plan["sites"]:
         behind = ", ".join(dict.fromkeys(_behind(plan, dict(route)) for route in site["routes"]))
-        lines += [f"http://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
+        scheme, port = https if site["tls"] else http
+        lines += [f"{scheme}://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
     if not lines:
         lines.append(f"listening on {', '.join(join_address(*listener) for listener in listening)}")
     return [
         *lines,
         f"logs: {plan['paths']['logs']}  ·  what goes on: gapura status  ·  stop: gapura down (or Ctrl-C where it runs)",
     ]
+
+
+def _shortest(ports: set[int], usual: int) -> str:
+    """How the port is written behind a host; "" for the usual one."""
+    port = min(ports, key=lambda port: (port != usual, port), default=usual)
+    return "" if port == usual else f":{port}"
 
 
 def _behind(plan: Plan, route: Document) -> str:

@@ -63,7 +63,7 @@ def _message(data: bytes | bytearray) -> bytes | None:
             raise NotTls("a record is empty or too long")
         message += data[at + 5 : at + 5 + length]
         at += 5 + length
-        if message[0] != CLIENT_HELLO:
+        if message and message[0] != CLIENT_HELLO:
             raise NotTls("the first message is not a ClientHello")
         if len(message) >= 4:
             whole = 4 + int.from_bytes(message[1:4], "big")
