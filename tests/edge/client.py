@@ -44,7 +44,8 @@ class Client:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
-        self.port: int = writer.get_extra_info("sockname")[1]
+        name = writer.get_extra_info("sockname")
+        self.port: int = name[1] if isinstance(name, tuple) else 0  # a UNIX socket has none
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
