@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .findings import Findings
@@ -10,17 +11,30 @@ from .schema_site import Action
 
 
 class Options:
-    """The keys of a route, with those of its site behind them. `folder`: the one of the file, for relative paths."""
+    """The keys of a route, with those of its site behind them. `folder`: the one of the file, for relative paths.
 
-    __slots__ = ("route", "site", "path", "site_path", "findings", "folder")
+    `upstream(where, text)` finds or makes the upstream that a text names as `proxy` would; its mistakes are reported at `where`.
+    """
 
-    def __init__(self, route: Action, path: Path, site: Action, site_path: Path, findings: Findings, folder: str) -> None:
+    __slots__ = ("route", "site", "path", "site_path", "findings", "folder", "upstream")
+
+    def __init__(
+        self,
+        route: Action,
+        path: Path,
+        site: Action,
+        site_path: Path,
+        findings: Findings,
+        folder: str,
+        upstream: Callable[[Path, str], str],
+    ) -> None:
         self.route = route
         self.path = path
         self.site = site
         self.site_path = site_path
         self.findings = findings
         self.folder = folder
+        self.upstream = upstream
 
     def get(self, key: str) -> Any:
         """The value of a key: the route's, else the site's, else None."""

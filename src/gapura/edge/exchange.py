@@ -166,6 +166,8 @@ class Exchange:
         if route is None:
             raise ClientError(404, self.say("nowhere"))
         if head.length > route.body_limit > 0:
+            for step in route.dressing:
+                step(self)
             raise ClientError(413, self.say("large", limit=route.body_limit))
         self.step = 1
         outcome = route.steps[0](self)

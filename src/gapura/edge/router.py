@@ -47,7 +47,7 @@ class NotAllowed(ClientError):
 class Route:
     """A compiled route: what it matches and the steps that answer. `prefix` is empty when a regex matches."""
 
-    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "plan", "log")
+    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "dressing", "plan", "log")
 
     name: bytes
     prefix: bytes
@@ -63,6 +63,7 @@ class Route:
         self.conditions = Conditions(plan["match"], _answers_preflights(plan)) if plan["match"] else None
         self.steps = steps
         self.body_limit = body_limit
+        self.dressing: tuple[Step, ...] = ()  # steps that see to the headers of every answer, also when no other step has its turn
         self.log = None
 
 

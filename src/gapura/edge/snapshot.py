@@ -53,7 +53,10 @@ class Snapshot:
         """`rewritten`: requests may come here with another target than that which the client sent."""
         limit = plan["body_limit"]
         steps = (*_before(plan), self._step(plan, rewritten))
-        return Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
+        route = Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
+        if plan["access"]:
+            route.dressing = tuple(guard.dressing(plan["access"]))
+        return route
 
     def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         action = plan["action"]
@@ -91,6 +94,8 @@ def _before(plan: RoutePlan) -> list[Step]:
     steps: list[Step] = []
     if plan["edit"]:
         steps += edit.steps(plan["edit"], _groups(plan))
+    if plan["access"]:
+        steps += guard.dressing(plan["access"])
     if plan["limit"]:
         steps += limit.steps(plan["limit"])
     if plan["access"]:
