@@ -65,7 +65,7 @@ async def test_other_workers_count_too(edge: Edge) -> None:
     edge.board.cells[H_USED] = 2
     other = Tally(edge.tally.fd, 1)
     assert await statuses(edge, 1) == [200]
-    (rate,) = edge.worker.snapshot.router.site(b"a")[1].route(b"/").steps[0]._rates  # type: ignore[union-attr]
+    (rate,) = edge.worker.snapshot.router.site(b"a")[1].routes[0].steps[0]._rates  # type: ignore[union-attr]
     key = Tally.key(other.zone(rate._name), b"127.0.0.1")
     reading = other.read(key, rate.interval, 10**18, 2)
     assert reading.total == 1

@@ -7,7 +7,7 @@ import json
 import click
 
 from gapura.cli.place import Place, json_option, short, takes_place
-from gapura.config.plan import Plan, join_address, listens
+from gapura.config.plan import Plan, join_address, listens, upstreams_of
 from gapura.errors import EXIT_CONFIG, ConfigError, Problem
 
 
@@ -65,6 +65,6 @@ def summary(plan: Plan) -> str:
         copies = f"{app['instances']} × " if app["instances"] != 1 else ""
         lines.append(f"  app {app['name']}: {copies}{app['command']}")
     for site in plan["sites"]:
-        targets = dict.fromkeys(route["upstream"] or route["action"] for route in site["routes"])
+        targets = dict.fromkeys(target for route in site["routes"] for target in upstreams_of(route) or [route["action"]])
         lines.append(f"  site {', '.join(site['hosts'])} → {', '.join(targets)}")
     return "\n".join(lines)

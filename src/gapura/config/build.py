@@ -13,7 +13,7 @@ from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams
 from .findings import Findings
 from .place import paths_of
-from .plan import FORMAT, EdgePlan, ListenPlan, Plan, listens
+from .plan import FORMAT, EdgePlan, ListenPlan, Plan, listens, upstreams_of
 from .schema import Document
 from .schema_edge import Edge
 
@@ -68,7 +68,7 @@ def _check_slots(findings: Findings, upstreams: Upstreams) -> None:
 def _check_circles(findings: Findings, upstreams: Upstreams, sites: Sites, listeners: list[ListenPlan]) -> None:
     """A server that is one of our own listeners gets requests from itself, without end; another Host may mean another site."""
     own = {(listener["host"], listener["port"]) for listener in listeners}
-    used = {route["upstream"] for site in sites.plans for route in site["routes"] if not route["host_header"]}
+    used = {name for site in sites.plans for route in site["routes"] if not route["host_header"] for name in upstreams_of(route)}
     for name, plan in upstreams.plans.items():
         if plan["app"] or name not in used:
             continue

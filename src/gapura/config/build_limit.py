@@ -43,5 +43,6 @@ def _zone(options: Options, key: str, what: str) -> str:
     """Routes that have a limit from their site share its count; a route's own is its own, whatever its place in the file."""
     where = str(options.site_path[1])
     if getattr(options.route, key) is not None and isinstance(options.route, Route):
-        where += f" {options.route.kind} {options.route.path}"
+        match = options.route.model_dump(include=set(Route.__annotations__), exclude_defaults=True)
+        where += f" {sorted(match.items())}"
     return f"{key} {where} {what}"

@@ -19,19 +19,21 @@ from .build_traffic import traffic
 from .build_upstreams import Upstreams, absolute
 from .findings import Findings
 from .options import Options
-from .plan import RoutePlan, SitePlan
+from .plan import RoutePlan, SitePlan, upstreams_of
 from .plan_match import MatchPlan
+from .plan_traffic import TrafficPlan
 from .positions import Path
 from .regexes import translated
 from .schema_site import Action, Route, Site
 from .texts import NONE, Groups, check_text, groups_of
 from .words import nearest, shown
 
-ACTIONS: Final = ("proxy", "files", "redirect", "respond")
+ACTIONS: Final = ("proxy", "split", "files", "redirect", "respond")
 _BELONGS: Final = {
     "proxy": ("strip_prefix", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
     "files": ("index", "fallback"),
 }
+_LIKE: Final = {"proxy": ("split",)}
 _OWN: Final = tuple(Action.__annotations__)
 """Keys that a route does not inherit from its site."""
 _BARE_HOST: Final = re.compile(r"[0-9.]+|localhost|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
@@ -78,9 +80,9 @@ class Sites:
         access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
         self.plans.append({"hosts": hosts, "access_log": access_log, "tls": tls, "routes": routes})
         plain = next((host for host in hosts if "*" not in host), None)
-        for route in routes:
-            if plain and route["upstream"]:
-                self.host_of.setdefault(route["upstream"], plain)
+        for name in [name for route in routes for name in upstreams_of(route)]:
+            if plain is not None:
+                self.host_of.setdefault(name, plain)
 
     def _hosts(self, path: Path, key: str, site: Site) -> list[str]:
         hosts: list[str] = []
@@ -117,10 +119,11 @@ class Sites:
         options = Options(route, path, site, site_path, self.findings, self.folder, self._upstream)
         matched = self._match(path, route)
         groups = self._groups(path, route, options)
+        shares = traffic(options)
         return {
             **matched,
-            "action": next(iter(_actions(route)), "respond"),
-            "upstream": "" if route.proxy is None else self._upstream((*path, "proxy"), route.proxy),
+            "action": next(iter(_actions(route)), "respond").replace("split", "proxy"),
+            "upstream": self._target(path, route, shares),
             "rewrite": replacement(route),
             "host_header": route.host_header or "",
             "connect_timeout": route.connect_timeout,
@@ -140,8 +143,14 @@ class Sites:
             "edit": edit(options, groups),
             "compress": compress(options),
             "files": files(options),
-            "traffic": traffic(options),
+            "traffic": shares,
         }
+
+    def _target(self, path: Path, route: Action, shares: TrafficPlan | None) -> str:
+        """The upstream; of a split the first one."""
+        if shares is not None and shares["split"] is not None:
+            return shares["split"]["choices"][0]["upstream"]
+        return "" if route.proxy is None else self._upstream((*path, "proxy"), route.proxy)
 
     def _match(self, path: Path, route: Action) -> _Matched:
         """What the route is for."""
@@ -173,7 +182,7 @@ class Sites:
             self.findings.error((*path, actions[1]), message, "keep one; another path is another route", at_key=True)
         for action, keys in _BELONGS.items():
             for key in keys:
-                if getattr(route, key) is not None and actions and action not in actions:
+                if getattr(route, key) is not None and actions and not {action, *_LIKE.get(action, ())} & set(actions):
                     message = f"{key} belongs to {action}, this is {actions[0]}"
                     self.findings.error((*path, key), message, "leave it out", at_key=True)
 

@@ -221,6 +221,16 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def upstreams_of(route: RoutePlan) -> list[str]:
+    """All upstreams that requests of a route may go to, those of copies included."""
+    found = [route["upstream"]] if route["upstream"] else []
+    traffic = route["traffic"]
+    if traffic is not None:
+        found += [choice["upstream"] for choice in traffic["split"]["choices"]] if traffic["split"] else []
+        found += [mirror["upstream"] for mirror in traffic["mirrors"]]
+    return list(dict.fromkeys(found))
+
+
 def expand(upstream: UpstreamPlan, host: str, port: int, addresses: list[str]) -> list[ServerPlan]:
     """The servers of an upstream after the DNS name `host` resolved to `addresses` (sorted, without duplicates).
 

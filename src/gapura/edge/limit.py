@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from time import monotonic_ns
 from typing import Final
 
@@ -36,18 +37,26 @@ def steps(plan: LimitPlan) -> list[Step]:
 class Counted:
     """What an exchange was counted for. It is given back when the exchange ends, in whatever way."""
 
-    __slots__ = ("tally", "rates", "busy")
+    __slots__ = ("keys", "back")
 
-    def __init__(self, tally: Tally) -> None:
-        self.tally = tally
-        self.rates: list[int] = []
-        self.busy: list[int] = []
+    def __init__(self) -> None:
+        self.keys: set[int] = set()
+        """In the tally."""
+        self.back: list[Callable[[], None]] = []
+        """What gives back a place that the exchange has."""
 
     def end(self) -> None:
         """The exchange is over."""
-        for key in self.busy:
-            self.tally.leave(key)
-        self.busy.clear()
+        for give_back in self.back:
+            give_back()
+        self.back.clear()
+
+
+def counted(exchange: Exchange) -> Counted:
+    """What an exchange was counted for so far."""
+    if exchange.counted is None:
+        exchange.counted = Counted()
+    return exchange.counted
 
 
 class Limits:
@@ -62,15 +71,13 @@ class Limits:
     def __call__(self, exchange: Exchange) -> int:
         worker = exchange.worker
         tally, columns = worker.tally, worker.board.cells[H_USED]
-        counted = exchange.counted
-        if counted is None:
-            counted = exchange.counted = Counted(tally)
+        already = counted(exchange)
         now = monotonic_ns()
         wait = 0
         charges: list[tuple[_Rate, int, Reading]] = []
         for rate in self._rates:
             key = rate.key(exchange)
-            if not key or key in counted.rates:  # nothing to go by, or counted on another route before
+            if not key or key in already.keys:  # nothing to go by, or counted on another route before
                 continue
             reading = tally.read(key, rate.interval, now, columns)
             if reading.backlog > rate.room:
@@ -79,14 +86,15 @@ class Limits:
             wait = max(wait, rate.wait(reading.backlog))
         for most in self._most:
             key = most.key(exchange)
-            if not key or key in counted.busy:
+            if not key or key in already.keys:
                 continue
             if not tally.enter(key, most.most, columns):
                 return _refuse(exchange, most.status, "many", NANOSECONDS)
-            counted.busy.append(key)
+            already.keys.add(key)
+            already.back.append(partial(tally.leave, key))
         for rate, key, reading in charges:
             tally.charge(key, rate.interval, rate.burst, now, columns, reading)
-            counted.rates.append(key)
+            already.keys.add(key)
         if tally.forgotten and now - tally.told_at > TELL:
             _tell(tally, now)
         if wait:

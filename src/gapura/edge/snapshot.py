@@ -58,6 +58,16 @@ class Snapshot:
             route.dressing = tuple(guard.dressing(plan["access"]))
         return route
 
+        step = self._action(plan, rewritten)
+        if plan["traffic"] is None:
+            return step
+
+        def proxied(upstream: Upstream) -> Step:
+            return proxy(upstream, self._options(plan, upstream.plan, rewritten))
+
+        return traffic.shared(plan["traffic"], self.upstreams, proxied, step)
+
+    def _action(self, plan: RoutePlan, rewritten: bool) -> Step:
     def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         action = plan["action"]
         if action == "proxy":
@@ -102,8 +112,6 @@ def _before(plan: RoutePlan) -> list[Step]:
         steps += guard.steps(plan["access"])
     if plan["compress"]:
         steps += compress.steps(plan["compress"])
-    if plan["traffic"]:
-        steps += traffic.steps(plan["traffic"])
     return steps
 
 

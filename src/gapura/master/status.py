@@ -161,6 +161,8 @@ def _shortest(ports: set[int], usual: int) -> str:
 def _behind(plan: Plan, route: Document) -> str:
     action = route["action"]
     if action == "proxy":
+    if action == "proxy" and route["traffic"] and (split := route["traffic"]["split"]):
+        return ", ".join(f"{choice['upstream']} ({choice['share'] / 1000:g})" for choice in split["choices"])
         name = route["upstream"]
         if name not in plan["apps"]:
             return str(name)
