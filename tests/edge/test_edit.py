@@ -79,3 +79,9 @@ async def test_errors_have_the_header_fields_too(edge: Edge) -> None:
     answer = await (await edge.client()).ask("/api/x", method="POST", body=b"x")
     assert answer.status in (502, 503)
     assert (answer.get("x-site"), answer.get("x-both")) == ("site *", "of the route")
+
+
+async def test_what_is_refused_before_all_steps_has_them_too(edge: Edge) -> None:
+    await edge.start('[sites."*"]\nrespond = "x"\nbody_limit = 3\nresponse_headers = { set = { X-A = "$status" } }\n')
+    answer = await (await edge.client()).ask("/", method="POST", body=b"four")
+    assert (answer.status, answer.get("x-a")) == (413, "413")

@@ -22,11 +22,11 @@ def edit(options: Options, groups: Groups = NONE) -> EditPlan | None:
     """The plan; None when no key asks for anything, so that a plain route pays nothing. `groups`: of the route's regex."""
     route: Any = options.route
     findings = options.findings
-    if route.request_headers is not None and not route.proxy:
+    proxied = _proxied(route)
+    if route.request_headers is not None and not proxied:
         message = "request_headers belongs to proxy: nothing else gets the request"
         if options.route is not options.site and (route.files or route.redirect or route.respond):
             findings.error((*options.path, "request_headers"), message, "leave it out", at_key=True)
-    proxied = route.proxy is not None
     plan: EditPlan = {
         "request": _headers(options, "request_headers", groups, answered=False) if proxied else None,
         "response": _headers(options, "response_headers", groups, answered=True),
@@ -54,6 +54,10 @@ def _plain(route: Any, rule: Rewrite) -> bool:
     return rule.match is None and not rule.reroute and "$" not in rule.to and "?" not in rule.to and _kind(route) != "regex"
 
 
+def _proxied(route: Any) -> bool:
+    return route.proxy is not None or route.split is not None
+
+
 def _action(route: Any) -> str:
     return next((name for name in ("files", "redirect", "respond") if getattr(route, name) is not None), "nothing")
 
@@ -66,7 +70,7 @@ def _rewrites(findings: Findings, path: Path, route: Any, groups: Groups) -> lis
     plans: list[RewritePlan] = []
     rules: list[Rewrite] = route.rewrite or []
     if replacement(route) is not None:
-        if route.proxy is None:
+        if not _proxied(route):
             findings.error(path, f"rewrite belongs to proxy, this is {_action(route)}", _NO_PROXY, at_key=True)
         return plans
     for index, rule in enumerate(rules):
@@ -75,7 +79,7 @@ def _rewrites(findings: Findings, path: Path, route: Any, groups: Groups) -> lis
         if rule.match is not None:
             known = groups_of(findings, (*here, "match"), rule.match)
             warn_of_nesting(findings, (*here, "match"), rule.match)
-        if route.proxy is None and not rule.reroute:
+        if not _proxied(route) and not rule.reroute:
             findings.error(path, f"rewrite belongs to proxy, this is {_action(route)}", _NO_PROXY, at_key=True)
         check_text(findings, (*here, "to"), rule.to, known)
         if rule.match is None and index < len(rules) - 1:

@@ -26,6 +26,19 @@ def steps(plan: EditPlan, groups: Container[str] = ()) -> list[Step]:
     return [_Edit(plan, groups)]
 
 
+def dressing(plan: EditPlan, groups: Container[str] = ()) -> list[Step]:
+    """The step that only sees to the header fields of the answer, for requests that are refused before all others."""
+    if not plan["response"]:
+        return []
+    headers = compile_edit(plan["response"], groups)
+
+    def step(exchange: Exchange) -> int:
+        HeaderFilter(exchange, headers)
+        return NEXT
+
+    return [step]
+
+
 class _Edit:
     """What the plan says, in the order: redirects, rewrites, header fields."""
 

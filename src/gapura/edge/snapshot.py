@@ -54,10 +54,10 @@ class Snapshot:
         limit = plan["body_limit"]
         steps = (*_before(plan), self._step(plan, rewritten))
         route = Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
-        if plan["access"]:
-            route.dressing = tuple(guard.dressing(plan["access"]))
+        route.dressing = _dressing(plan)
         return route
 
+    def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         step = self._action(plan, rewritten)
         if plan["traffic"] is None:
             return step
@@ -68,7 +68,6 @@ class Snapshot:
         return traffic.shared(plan["traffic"], self.upstreams, proxied, step)
 
     def _action(self, plan: RoutePlan, rewritten: bool) -> Step:
-    def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         action = plan["action"]
         if action == "proxy":
             upstream = self.upstreams[plan["upstream"]]
@@ -113,6 +112,16 @@ def _before(plan: RoutePlan) -> list[Step]:
     if plan["compress"]:
         steps += compress.steps(plan["compress"])
     return steps
+
+
+def _dressing(plan: RoutePlan) -> tuple[Step, ...]:
+    """What gives header fields to answers for which no step has its turn."""
+    steps: list[Step] = []
+    if plan["edit"]:
+        steps += edit.dressing(plan["edit"], _groups(plan))
+    if plan["access"]:
+        steps += guard.dressing(plan["access"])
+    return tuple(steps)
 
 
 def _groups(plan: RoutePlan) -> Container[str]:
