@@ -45,6 +45,7 @@ def document(door: Door) -> Document:
             for site in plan["sites"]
         ],
         "apps": [app(door.fleet, plan["apps"][name], processes) for name in plan["apps"]],
+        "certificates": door.children.keeper.rows,
         "upstreams": [upstream(door.board, item) for item in plan["upstreams"].values()],
     }
 
@@ -160,9 +161,9 @@ def _shortest(ports: set[int], usual: int) -> str:
 
 def _behind(plan: Plan, route: Document) -> str:
     action = route["action"]
-    if action == "proxy":
     if action == "proxy" and route["traffic"] and (split := route["traffic"]["split"]):
         return ", ".join(f"{choice['upstream']} ({choice['share'] / 1000:g})" for choice in split["choices"])
+    if action == "proxy":
         name = route["upstream"]
         if name not in plan["apps"]:
             return str(name)
