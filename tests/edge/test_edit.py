@@ -85,3 +85,20 @@ async def test_what_is_refused_before_all_steps_has_them_too(edge: Edge) -> None
     await edge.start('[sites."*"]\nrespond = "x"\nbody_limit = 3\nresponse_headers = { set = { X-A = "$status" } }\n')
     answer = await (await edge.client()).ask("/", method="POST", body=b"four")
     assert (answer.status, answer.get("x-a")) == (413, "413")
+
+
+async def test_a_path_without_a_route(edge: Edge) -> None:
+    await edge.start("""
+[sites."*"]
+redirects = [{ path = "/old", to = "/a/new" }]
+response_headers = { set = { X-A = "$status" } }
+[[sites."*".routes]]
+path = "/a/"
+respond = "a"
+""")
+    client = await edge.client()
+    assert (await client.ask("/old")).get("location") == "/a/new"
+    answer = await client.ask("/else", "Accept: text/html")
+    assert (answer.status, answer.get("x-a")) == (404, "404")
+    assert b"There is no page" in answer.body
+    assert (await client.ask("/a/")).body == b"a"

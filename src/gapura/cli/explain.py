@@ -94,7 +94,7 @@ def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = 
     except NotAllowed as error:
         answer["status"], answer["allow"] = 405, error.allow.decode().removeprefix("Allow: ")
         return answer
-    if route is None:
+    if route is None or route.plan["action"] == "nowhere":
         answer["status"] = 404
         return answer
     answer["route"] = route.plan

@@ -75,6 +75,8 @@ class Sites:
         elif left := [name for name in _OWN if getattr(site, name) is not None]:
             hint = "write them into the routes, or give the site an action"
             self.findings.error((*path, left[0]), f'{", ".join(left)} without an action for "/"', hint, at_key=True)
+        elif (site.redirects or site.response_headers) and not any(_takes_all(route) for route in routes):
+            routes.append({**self._plan(path, site, path, site), "action": "nowhere"})
         self._check_paths(path, site, routes)
         tls = site_tls(self.findings, (*path, "tls"), site.tls, hosts, self.auto, self.folder)
         access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
@@ -116,6 +118,9 @@ class Sites:
 
     def _route(self, path: Path, route: Action, site_path: Path, site: Site) -> RoutePlan:
         self._check_action(path, route)
+        return self._plan(path, route, site_path, site)
+
+    def _plan(self, path: Path, route: Action, site_path: Path, site: Site) -> RoutePlan:
         options = Options(route, path, site, site_path, self.findings, self.folder, self._upstream)
         matched = self._match(path, route)
         groups = self._groups(path, route, options)
@@ -236,6 +241,11 @@ def _without_scheme(text: str) -> tuple[str, bool]:
         bare = f"https://{name}" if secure else name
         raise AddressError(f'"{shown(text)}" has a path', f'write proxy = "{shown(bare)}" and rewrite = "{shown(rest)}"')
     return name, secure
+
+
+def _takes_all(route: RoutePlan) -> bool:
+    """No path of the site is left without a route."""
+    return route["kind"] == "prefix" and route["path"] == "/" and route["match"] is None
 
 
 def _actions(route: Action) -> list[str]:

@@ -135,7 +135,7 @@ class RoutePlan(TypedDict):
     path: str  # decoded; or the regex
     before_regex: bool | None  # prefix: no regex is tried
     match: MatchPlan | None  # further conditions
-    action: str  # proxy files redirect respond
+    action: str  # proxy files redirect respond; nowhere: what no other route takes, where the site edits answers
     upstream: str  # proxy
     rewrite: str | None  # proxy: what replaces the matched prefix; None = forwarded as it came
     host_header: str  # proxy: Host sent to the server, "" = the client's

@@ -35,6 +35,11 @@ def redirect(plan: RoutePlan, groups: Container[str] = ()) -> Step:
     return lambda exchange: exchange.reply(status, [b"Location: " + address(exchange)], b"")
 
 
+def nowhere(exchange: Exchange) -> int:
+    """The step of what no route takes."""
+    return exchange.refuse(404, exchange.say("nowhere"))
+
+
 def location(text: str, groups: Container[str] = ()) -> Callable[[Exchange], bytes]:
     """An address with variables. What comes from the request is percent-encoded again (RFC 9112 §11.1), and a path never turns
     into another host."""

@@ -13,7 +13,7 @@ from gapura.edge.files import Files
 from gapura.edge.header_edits import compile_edit
 from gapura.edge.key import key_of
 from gapura.edge.proxy import proxy
-from gapura.edge.replies import redirect, respond
+from gapura.edge.replies import nowhere, redirect, respond
 from gapura.edge.request import ProxyOptions
 from gapura.edge.rewrite import target_of
 from gapura.edge.router import Route, Router, Step, site_of
@@ -76,6 +76,8 @@ class Snapshot:
             return Files(plan if plan["kind"] != "regex" else {**plan, "path": "/"})  # the whole path is below the folder
         if action == "redirect":
             return redirect(plan, _groups(plan))
+        if action == "nowhere":
+            return nowhere
         return respond(plan, _groups(plan))
 
     def _options(self, route: RoutePlan, upstream: UpstreamPlan, rewritten: bool) -> ProxyOptions:
