@@ -102,3 +102,9 @@ respond = "a"
     assert (answer.status, answer.get("x-a")) == (404, "404")
     assert b"There is no page" in answer.body
     assert (await client.ask("/a/")).body == b"a"
+
+
+async def test_another_method_than_those_of_the_route(edge: Edge) -> None:
+    await edge.start('[[sites."*".routes]]\nmethods = "PUT"\nrespond = "x"\nresponse_headers = { set = { X-A = "$status" } }\n')
+    answer = await (await edge.client()).ask("/")
+    assert (answer.status, answer.get("x-a"), answer.get("allow")) == (405, "405", "PUT")

@@ -11,7 +11,7 @@ import re
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
-from gapura.edge import pages
+from gapura.edge import error_pages, pages
 from gapura.edge.date import date_line
 from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, NotAllowed, Route, Site
 from gapura.errors import ClientError
@@ -161,6 +161,9 @@ class Exchange:
         try:
             self.route = route = site.only or site.route(head.path, self)
         except NotAllowed as error:
+            self.route = error.route
+            for step in error.route.dressing:
+                step(self)
             self.refuse(405, self.say("method", methods=error.allow.decode()[7:]), lines=[error.allow])
             return
         if route is None:
@@ -248,7 +251,13 @@ class Exchange:
             self.sink.abort()
             return ANSWERED
         retry = retry and self.head.method in (b"GET", b"HEAD")
-        body, more = pages.render(status, self.head, reason, self.request_id.decode("latin-1"), retry)
+        found = error_pages.own(self, status)
+        if found is None:
+            body, more = pages.render(status, self.head, reason, self.request_id.decode("latin-1"), retry)
+        else:
+            body, more = found
+            if retry:
+                more.append(b"Retry-After: %d" % pages.RETRY_AFTER)
         return self.reply(status, [*more, *(lines or ())], body)
 
     def finish(self, now: int) -> None:

@@ -37,10 +37,11 @@ class Seeking(Asking, Protocol):
 
 
 class NotAllowed(ClientError):
-    """The path has routes, for other methods (RFC 9110 §15.5.6)."""
+    """The path has routes, for other methods (RFC 9110 §15.5.6). `route` is one of them."""
 
-    def __init__(self, methods: set[bytes]) -> None:
+    def __init__(self, methods: set[bytes], route: Route) -> None:
         super().__init__(405, "method")
+        self.route = route
         self.allow = b"Allow: " + b", ".join(sorted(methods))
 
 
@@ -145,7 +146,7 @@ class _Group:
             if found == OTHER_METHOD:
                 methods |= conditions.methods
         if methods:
-            raise NotAllowed(methods)
+            raise NotAllowed(methods, self.routes[0])
         return None
 
 
