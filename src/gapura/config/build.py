@@ -8,6 +8,7 @@ from typing import Final
 from .addresses import is_loopback
 from .build_apps import build_app, check_ports, cpu_count
 from .build_listeners import http_listeners, https_listeners
+from .build_error_pages import edge_pages
 from .build_log import LogPlans
 from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams
@@ -38,6 +39,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
             findings.error(("apps", name), message, "an app is an upstream of its own: give one another name", at_key=True)
         upstreams.add_app(name, app, apps[name]["instances"])
     sites = Sites(findings, upstreams, _names(findings), folder, document.edge.tls.auto, logs)
+    sites.edge = document.edge
     for key, site in document.sites.items():
         sites.add(key, site)
     edge["https"] = https_listeners(findings, document.edge, edge["http"], sites.plans)
@@ -122,4 +124,5 @@ def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
         "trusted_proxies": edge.trusted_proxies,
         "served_by": edge.served_by,
         "backlog": edge.backlog,
+        "error_pages": edge_pages(findings, edge),
     }

@@ -10,9 +10,11 @@ from .addresses import AddressError, parse_server, site_host, split_port
 from .build_access import access
 from .build_compress import compress
 from .build_edit import edit, replacement
+from .build_error_pages import ErrorPages
 from .build_files import files
 from .build_limit import limit
 from .build_log import LogPlans
+from .build_maintenance import maintenance
 from .build_match import decoded, match
 from .build_tls import site_tls
 from .build_traffic import traffic
@@ -20,10 +22,12 @@ from .build_upstreams import Upstreams, absolute
 from .findings import Findings
 from .options import Options
 from .plan import RoutePlan, SitePlan, upstreams_of
+from .plan_error_pages import ErrorPagesPlan
 from .plan_match import MatchPlan
 from .plan_traffic import TrafficPlan
 from .positions import Path
 from .regexes import translated
+from .schema_edge import Edge
 from .schema_site import Action, Route, Site
 from .texts import NONE, Groups, check_text, groups_of
 from .words import nearest, shown
@@ -63,10 +67,13 @@ class Sites:
         self.logs = logs
         self.plans: list[SitePlan] = []
         self.host_of: dict[str, str] = {}
+        self.edge = Edge()
         self._owners: dict[str, str] = {}
 
     def add(self, key: str, site: Site) -> None:
-        """A site of the file."""
+        """A site of the file. What [edge] says holds for all that say nothing."""
+        if site.compress is None:
+            site = site.model_copy(update={"compress": self.edge.compress})
         path: Path = ("sites", key)
         hosts = self._hosts(path, key, site)
         routes = [self._route((*path, "routes", index), route, path, site) for index, route in enumerate(site.routes)]
@@ -79,8 +86,20 @@ class Sites:
             routes.append({**self._plan(path, site, path, site), "action": "nowhere"})
         self._check_paths(path, site, routes)
         tls = site_tls(self.findings, (*path, "tls"), site.tls, hosts, self.auto, self.folder)
+        pages = self._error_pages(path, site, None)
+        look = maintenance(self.findings, path, site, self.folder)
         access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
-        self.plans.append({"hosts": hosts, "access_log": access_log, "tls": tls, "routes": routes})
+        self.plans.append(
+            {
+                "hosts": hosts,
+                "access_log": access_log,
+                "error_pages": pages,
+                "maintenance": look,
+                "closed": None,
+                "tls": tls,
+                "routes": routes,
+            }
+        )
         plain = next((host for host in hosts if "*" not in host), None)
         for name in [name for route in routes for name in upstreams_of(route)]:
             if plain is not None:
@@ -147,6 +166,7 @@ class Sites:
             "limit": limit(options),
             "edit": edit(options, groups),
             "compress": compress(options),
+            "error_pages": self._error_pages(path, route, site),
             "files": files(options),
             "traffic": shares,
         }
@@ -175,6 +195,16 @@ class Sites:
         if route.respond is not None:
             check_text(self.findings, (*path, "respond", "body"), route.respond.body, groups)
         return groups
+
+    def _error_pages(self, path: Path, options: Action, site: Site | None) -> ErrorPagesPlan | None:
+        """Of a route in its site; of a site with None. What is missing is told once."""
+        said = ErrorPages(self.folder).with_those(self.edge, None, self.findings)
+        if site is not None:
+            said = said.with_those(site, None, self.findings, site.files)
+        if site is options:
+            return said.plan()
+        files = options.files if site is None or options.files is not None else site.files
+        return said.with_those(options, path, self.findings, files).plan()
 
     def _check_action(self, path: Path, route: Action) -> None:
         actions = _actions(route)

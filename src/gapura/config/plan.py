@@ -12,9 +12,11 @@ from .plan_access import AccessPlan
 from .plan_acme import AcmePlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
+from .plan_error_pages import ErrorPagesPlan
 from .plan_files import FilesPlan
 from .plan_limit import LimitPlan
 from .plan_log import AccessLogPlan, LogFilePlan
+from .plan_maintenance import ClosedPlan, MaintenancePlan
 from .plan_match import MatchPlan
 from .plan_tls import EdgeTlsPlan, SiteTlsPlan, UpstreamTlsPlan
 from .plan_traffic import StickyPlan, TrafficPlan
@@ -67,6 +69,7 @@ class EdgePlan(TypedDict):
     trusted_proxies: list[str]  # networks whose X-Forwarded-* are believed
     served_by: bool  # X-Served-By in answers
     backlog: int
+    error_pages: ErrorPagesPlan | None  # without a site
 
 
 class ServerPlan(TypedDict):
@@ -155,6 +158,7 @@ class RoutePlan(TypedDict):
     limit: LimitPlan | None
     edit: EditPlan | None
     compress: CompressPlan | None
+    error_pages: ErrorPagesPlan | None
     traffic: TrafficPlan | None
     files: FilesPlan | None  # how the files of `folder` are sent
 
@@ -162,6 +166,9 @@ class RoutePlan(TypedDict):
 class SitePlan(TypedDict):
     hosts: list[str]  # lower case; "example.com", "*.example.com", "*"
     access_log: AccessLogPlan | None  # of what it answers without a route; None: the edge's
+    error_pages: ErrorPagesPlan | None  # the same
+    maintenance: MaintenancePlan | None  # how it looks in maintenance
+    closed: ClosedPlan | None  # filled in by the master: it is in maintenance
     tls: SiteTlsPlan | None  # None: over HTTP only
     routes: list[RoutePlan]
 

@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from .addresses import AddressError, network, parse_listener
 from .quantities import Bytes, BytesOrNone, PositiveBytes, PositiveSeconds
+from .schema_compress import CompressOptions
+from .schema_error_pages import ErrorPagesOptions
 from .schema_log import AccessLog, AccessLogTable, ErrorLog, ErrorLogTable
 from .schema_tls import EdgeTls, edge_tls
 from .section import Also, Section, Text, by, wrapped
@@ -80,7 +82,7 @@ class Limits(Section):
     """Bytes of small files, those asked for most, that each worker keeps in memory; 0: none. nginx: open_file_cache."""
 
 
-class Edge(Section):
+class Edge(CompressOptions, ErrorPagesOptions):
     """Where Gapura listens, with how many workers, and what it bears."""
 
     http: Annotated[list[Listener] | None, wrapped, Also(_LISTENER_SCHEMA)] = None

@@ -11,8 +11,10 @@ from .quantities import BytesOrNone, PositiveSeconds
 from .schema_access import AccessOptions
 from .schema_compress import CompressOptions
 from .schema_edit import EditOptions, Rewrite, prefix_to_strip
+from .schema_error_pages import ErrorPagesOptions
 from .schema_files import FilesOptions
 from .schema_limit import LimitOptions
+from .schema_maintenance import MaintenanceOptions
 from .schema_log import LogOptions
 from .schema_match import MatchOptions
 from .schema_reply import Redirect, Respond
@@ -51,7 +53,16 @@ def _header(value: object) -> object:
     return value
 
 
-class Action(AccessOptions, LimitOptions, EditOptions, CompressOptions, TrafficOptions, FilesOptions, LogOptions):
+class Action(
+    AccessOptions,
+    LimitOptions,
+    EditOptions,
+    CompressOptions,
+    ErrorPagesOptions,
+    TrafficOptions,
+    FilesOptions,
+    LogOptions,
+):
     """What is done with a request: exactly one of proxy, files, redirect and respond."""
 
     proxy: Text | None = None
@@ -89,7 +100,7 @@ class Route(MatchOptions, Action):
     """A match and its action."""
 
 
-class Site(Action):
+class Site(Action, MaintenanceOptions):
     """What is done with the requests for a host. An action here is the route for "/"."""
 
     hosts: Texts = Field(default_factory=list)

@@ -87,6 +87,8 @@ _WORDS: Final = {
         "changed": "It is not, or no longer, what the condition of the request names.",
         "range": "It has {size} bytes, and none of the requested range.",
         "files": "Too many files are open at the moment.",
+        "maintenance_title": "Back soon",
+        "maintenance": "This site is being worked on and will be back soon.",
         "large": "The request body is larger than the {limit} bytes allowed here.",
     },
     "id": {
@@ -127,6 +129,8 @@ _WORDS: Final = {
         "changed": "Isinya bukan, atau bukan lagi, yang disebut dalam syarat permintaan.",
         "range": "Isinya {size} bita, dan tidak ada yang termasuk rentang yang diminta.",
         "files": "Terlalu banyak berkas yang sedang dibuka.",
+        "maintenance_title": "Segera kembali",
+        "maintenance": "Situs ini sedang dirawat dan akan segera kembali.",
         "large": "Isi permintaan lebih besar dari {limit} bita yang diizinkan di sini.",
     },
 }
@@ -179,21 +183,32 @@ def _duration(lang: str, seconds: int) -> str:
 
 
 def render(
-    status: int, head: RequestHead | None, reason: str, request_id: str = "", retry: bool = False
+    status: int,
+    head: RequestHead | None,
+    reason: str,
+    request_id: str = "",
+    retry: bool = False,
+    after: int = RETRY_AFTER,
+    title: str = "",
+    look: int = RETRY_AFTER,
 ) -> tuple[bytes, list[bytes]]:
-    """(body, header lines) of an error page. `reason` says more; where it can, it is in the reader's language already."""
+    """(body, header lines) of an error page. `reason` says more; where it can, it is in the reader's language already.
+
+    With `retry` clients are told to ask again `after` so many seconds; an open page does by itself after `look`, if that is less.
+    """
     lang = language(head)
-    title = _TITLES[lang].get(status) or _TITLES["en"].get(status) or REASONS.get(status, "Error")
+    title = title or _TITLES[lang].get(status) or _TITLES["en"].get(status) or REASONS.get(status, "Error")
     lines = [b"Cache-Control: no-store", b"Vary: Accept, Accept-Language"]
     if retry:
-        lines.append(b"Retry-After: %d" % RETRY_AFTER)
+        lines.append(b"Retry-After: %d" % after)
     accept = (find(head.lines, b"accept") if head else None) or b""
     page = b"text/html" in accept
-    wait = sentence(lang, "retry" if page else "again", RETRY_AFTER) if retry else ""
+    soon = min(after, look)
+    wait = sentence(lang, "retry", soon) if retry and page else sentence(lang, "again", after) if retry else ""
     if not page:
         text = " ".join(part for part in (f"{status} {title}.", reason, wait, f"({request_id})" if request_id else "") if part)
         return text.encode() + b"\n", [b"Content-Type: text/plain; charset=utf-8", *lines]
-    refresh = f'<meta http-equiv="refresh" content="{RETRY_AFTER}">' if retry else ""
+    refresh = f'<meta http-equiv="refresh" content="{soon}">' if retry else ""
     foot = f"<p><small>{sentence(lang, 'id')} <code>{escape(request_id)}</code></small></p>" if request_id else ""
     body = _HTML.format(
         lang=lang, refresh=refresh, style=_STYLE, status=status, title=escape(title), reason=escape(reason),

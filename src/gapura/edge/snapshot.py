@@ -8,7 +8,7 @@ from gapura.balance.upstream import Upstream, upstream_of
 from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan
 from gapura.config.regexes import compiled
-from gapura.edge import challenge, compress, edit, guard, limit, secure, traffic
+from gapura.edge import challenge, compress, edit, guard, intercept, limit, maintenance, secure, traffic
 from gapura.edge.files import Files
 from gapura.edge.header_edits import compile_edit
 from gapura.edge.key import key_of
@@ -44,6 +44,8 @@ class Snapshot:
             if site.plan["tls"] is not None:
                 gate = secure.gate(site.plan["tls"], self.plan["edge"])
                 site.gate = challenge.answered(self.plan["paths"]["run"], gate) if site.plan["tls"]["auto"] else gate
+            if site.plan["closed"]:
+                site.gate = maintenance.gate(site.plan["maintenance"], site.plan["closed"], site.gate)
 
     def _routes(self, site: SitePlan) -> list[Route]:
         rewritten = any(route["edit"] and route["edit"]["rewrites"] for route in site["routes"])
@@ -113,6 +115,8 @@ def _before(plan: RoutePlan) -> list[Step]:
         steps += guard.steps(plan["access"])
     if plan["compress"]:
         steps += compress.steps(plan["compress"])
+    if plan["error_pages"] and plan["error_pages"]["intercept"]:
+        steps += intercept.steps(plan["error_pages"])
     return steps
 
 
