@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gapura.config.load import load
+from gapura.config.check import check
+from gapura.config.load import examine, load
 from gapura.config.plan_acme import LETS_ENCRYPT, default
 from gapura.errors import ConfigError
 
@@ -92,3 +93,30 @@ def test_what_is_wrong_is_told_with_its_place(configure: Configure, words: str, 
     (problem,) = caught.value.problems
     assert message in problem.message
     assert problem.line == 2
+
+
+def test_a_wildcard_without_dns_is_warned_of(configure: Configure) -> None:
+    site = '[sites."*.alvin.xyz"]\nrespond = "hello"\ntls = "auto"\n'
+    (warning,) = examine(configure(site)).warnings
+    assert warning.message.startswith("*.alvin.xyz gets a certificate of the local CA only")
+    assert warning.line == 1
+    dns = '[edge.acme]\ndns = { exec = "hook" }\n'
+    for enough in (dns + site, site.replace("auto", "local"), site.replace("alvin.xyz", "test")):
+        assert examine(configure(enough)).warnings == []
+
+
+def test_local_is_for_any_name_but_not_beside_files(configure: Configure) -> None:
+    plan = load(configure('[sites."alvin.xyz"]\nrespond = "hello"\ntls = "local"\n'))
+    tls = plan["sites"][0]["tls"]
+    assert tls is not None
+    assert (tls["auto"], tls["local"], tls["names"]) == (True, True, ["alvin.xyz"])
+    with pytest.raises(ConfigError) as caught:
+        load(configure('[sites."alvin.xyz"]\nrespond = "hello"\ntls = { local = true, certificate = "a.pem" }\n'))
+    assert [problem.message for problem in caught.value.problems] == ["local, and a certificate of your own"]
+
+
+def test_check_looks_for_the_files(configure: Configure) -> None:
+    acme = '[edge.acme]\nca = "none.pem"\ndns = { rfc2136 = { server = "127.0.0.1", key_name = "k", key_file = "none.key" } }\n'
+    file = configure(acme + SITE)
+    told = [problem for problem in check(load(file), file) if "there is no file" in problem.message]
+    assert [(problem.line, problem.message.rpartition("/")[2]) for problem in told] == [(2, "none.pem"), (3, "none.key")]

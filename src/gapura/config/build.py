@@ -6,9 +6,10 @@ import os
 from typing import Final
 
 from .addresses import is_loopback
+from .build_acme import acme, check_wildcards
 from .build_apps import build_app, check_ports, cpu_count
-from .build_listeners import http_listeners, https_listeners
 from .build_error_pages import edge_pages
+from .build_listeners import http_listeners, https_listeners
 from .build_log import LogPlans
 from .build_sites import Sites
 from .build_upstreams import Resolver, Upstreams
@@ -28,7 +29,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     folder = os.path.dirname(file)
     paths = paths_of(file)
     logs = LogPlans(findings, paths, folder, document.edge.access_log, document.edge.error_log)
-    edge = _edge(findings, document.edge, logs)
+    edge = _edge(findings, document.edge, logs, folder)
     apps = {name: build_app(findings, name, app, folder) for name, app in document.apps.items()}
     upstreams = Upstreams(findings, folder)
     for name, upstream in document.upstreams.items():
@@ -42,6 +43,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     sites.edge = document.edge
     for key, site in document.sites.items():
         sites.add(key, site)
+    check_wildcards(findings, edge["acme"], sites.plans)
     edge["https"] = https_listeners(findings, document.edge, edge["http"], sites.plans)
     upstreams.resolve(resolver)
     _check_slots(findings, upstreams)
@@ -93,11 +95,12 @@ def _names(findings: Findings) -> dict[str, str]:
     return names
 
 
-def _edge(findings: Findings, edge: Edge, logs: LogPlans) -> EdgePlan:
+def _edge(findings: Findings, edge: Edge, logs: LogPlans, folder: str) -> EdgePlan:
     return {
         "http": http_listeners(findings, edge),
         "https": [],
         "tls": {"min_version": edge.tls.min_version},
+        "acme": acme(findings, edge.acme, folder),
         "workers": edge.workers or cpu_count(),
         "user": edge.user,
         "timeouts": {

@@ -7,6 +7,8 @@ from typing import Final
 from .addresses import AddressError, ascii_name, canonical_host, port_number, split_port
 from .build_upstreams import absolute
 from .findings import Findings
+from .local_names import is_local
+from .plan import SitePlan
 from .plan_acme import BOUND, KNOWN, AcmePlan, DirectoryPlan, UpdatePlan
 from .positions import Path
 from .schema_acme import Acme, Directory, Update
@@ -35,6 +37,20 @@ def acme(findings: Findings, written: Acme | None, folder: str) -> AcmePlan | No
         "update": update,
         "renew_before": written.renew_before,
     }
+
+
+def check_wildcards(findings: Findings, acme: AcmePlan | None, sites: list[SitePlan]) -> None:
+    """Tell of wildcards that no authority can be shown to be ours."""
+    if acme is not None and (acme["exec"] or acme["update"]):
+        return
+    for key, site in zip(findings.sources.data.get("sites", {}), sites, strict=False):
+        tls = site["tls"]
+        if tls is None or not tls["auto"] or tls["local"]:
+            continue
+        for name in tls["names"]:
+            if name.startswith("*.") and not is_local(name):
+                message = f"{name} gets a certificate of the local CA only, which visitors elsewhere do not believe"
+                findings.warn(("sites", key), message, "write dns in [edge.acme]: wildcards are proved by DNS", at_key=True)
 
 
 def _directory(findings: Findings, index: int, written: Directory, folder: str) -> DirectoryPlan:

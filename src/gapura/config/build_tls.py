@@ -27,12 +27,15 @@ def site_tls(findings: Findings, path: Path, tls: SiteTls | None, hosts: list[st
     whole = not findings.is_faulty(path)
     if by_itself and tls.key is not None and whole:
         findings.error((*path, "key"), "a key without a certificate", 'write certificate = "…" as well', at_key=True)
+    if tls.local and not by_itself and whole:
+        findings.error((*path, "local"), "local, and a certificate of your own", "leave one of them out", at_key=True)
     if tls.client_auth is not None and tls.client_ca is None and whole:
         hint = 'write client_ca = "ca.pem" as well'
         findings.error((*path, "client_auth"), "client_auth without client_ca", hint, at_key=True)
     certificate = _file(folder, tls.certificate)
     return {
         "auto": by_itself,
+        "local": tls.local,
         "names": names if by_itself else [],
         "certificate": certificate,
         "key": _file(folder, tls.key) or certificate,

@@ -94,6 +94,7 @@ def check(plan: Plan, file: str) -> list[Problem]:
         _check_app(findings, name, app)
     for path, route in file_routes(findings, plan):
         _check_folder(findings, path, route)
+    _check_acme(findings, plan)
     paths = plan["paths"]
     for folder in dict.fromkeys((paths["run"], paths["logs"], paths["lib"])):
         _check_writable(findings, folder)
@@ -108,6 +109,23 @@ def _resolved(plan: Plan) -> dict[str, list[str]]:
             if server["name"]:
                 found.setdefault(server["name"].rpartition(":")[0], []).append(server["host"])
     return found
+
+
+def _check_acme(findings: Findings, plan: Plan) -> None:
+    """The files that `[edge.acme]` names must be there when the first certificate is ordered."""
+    acme, path = plan["edge"]["acme"], ("edge", "acme")
+    if acme is None:
+        return
+    places: list[tuple[Path, str]] = [((*path, "ca"), acme["ca"])]
+    if acme["update"] is not None:
+        places.append(((*path, "dns", "rfc2136", "key_file"), acme["update"]["key_file"]))
+    for index, directory in enumerate(acme["directories"]):
+        places.append(((*path, "directories", index, "external_account", "key_file"), directory["key_file"]))
+    for place, file in places:
+        if file and not os.path.isfile(file):
+            findings.error(place, f"there is no file {file}", "it is seen from the folder of this file")
+        elif file and not os.access(file, os.R_OK):
+            findings.error(place, f"{file} cannot be read", "change its rights, or run as its owner")
 
 
 def _check_listeners(findings: Findings, plan: Plan) -> None:

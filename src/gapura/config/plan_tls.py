@@ -17,6 +17,7 @@ class SiteTlsPlan(TypedDict):
     """HTTPS of a site."""
 
     auto: bool  # certificates are got by control, one for each of `names`
+    local: bool  # auto: by the local CA, whatever the names
     names: list[str]  # auto: names and "*." names that need one
     certificate: str  # absolute path of a PEM file, "" with auto
     key: str  # absolute path of a PEM file; may be that of the certificate

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from .addresses import AddressError, network, parse_listener
 from .quantities import Bytes, BytesOrNone, PositiveBytes, PositiveSeconds
+from .schema_acme import Acme
 from .schema_compress import CompressOptions
 from .schema_error_pages import ErrorPagesOptions
 from .schema_log import AccessLog, AccessLogTable, ErrorLog, ErrorLogTable
@@ -93,6 +94,8 @@ class Edge(CompressOptions, ErrorPagesOptions):
     listen … ssl."""
     tls: Annotated[EdgeTls, BeforeValidator(edge_tls), Also({"enum": ["auto", True, False]})] = EdgeTls()
     """"auto": every site that does not say otherwise has HTTPS, with certificates that Gapura gets by itself; or a table."""
+    acme: Acme | None = None
+    """How certificates for public names are got. Left out: from Let's Encrypt, which looks for proof over HTTP, port 80."""
     workers: Annotated[
         int,
         BeforeValidator(_workers),

@@ -14,8 +14,8 @@ from .schema_edit import EditOptions, Rewrite, prefix_to_strip
 from .schema_error_pages import ErrorPagesOptions
 from .schema_files import FilesOptions
 from .schema_limit import LimitOptions
-from .schema_maintenance import MaintenanceOptions
 from .schema_log import LogOptions
+from .schema_maintenance import MaintenanceOptions
 from .schema_match import MatchOptions
 from .schema_reply import Redirect, Respond
 from .schema_tls import SiteTls, site_tls
@@ -105,8 +105,8 @@ class Site(Action, MaintenanceOptions):
 
     hosts: Texts = Field(default_factory=list)
     """More host names for this site. nginx: server_name."""
-    tls: Annotated[SiteTls | None, BeforeValidator(site_tls), Also({"enum": ["auto", True, False]})] = None
-    """HTTPS: "auto" gets a certificate by itself, false is none, a table names files. Left out: what [edge] says. nginx: listen …
-    ssl, ssl_certificate."""
+    tls: Annotated[SiteTls | None, BeforeValidator(site_tls), Also({"enum": ["auto", "local", True, False]})] = None
+    """HTTPS: "auto" gets a certificate by itself, "local" has the local CA sign, false is none, a table names files. Left out: what
+    [edge] says. nginx: listen … ssl, ssl_certificate."""
     routes: list[Route] = Field(default_factory=list)
     """What to do for which path, in any order. nginx: location."""

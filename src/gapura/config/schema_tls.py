@@ -11,19 +11,23 @@ from .section import Also, Among, Section, Text
 from .words import did_you_mean, shown, wrong
 
 AUTO: Final = "auto"
+LOCAL: Final = "local"
 VERSIONS: Final = ("1.2", "1.3")
 YEAR: Final = 31_536_000.0
 
 
 def site_tls(value: object) -> object:
-    """`"auto"`, true and false as tables. Raises PydanticCustomError for another word."""
+    """`"auto"`, `"local"`, true and false as tables. Raises PydanticCustomError for another word."""
     if value is False:
         return {"enabled": False}
     if value is True or value == AUTO:
         return {}
+    if value == LOCAL:
+        return {"local": True}
     if isinstance(value, str):
         hint = 'for files write tls = { certificate = "…", key = "…" }' if "/" in value or "." in value else ""
-        raise wrong(f'tls is not "{shown(value)}"', hint or did_you_mean(value, (AUTO,), label='write "auto", false or a table:'))
+        meant = hint or did_you_mean(value, (AUTO, LOCAL), label="write false, a table or one of")
+        raise wrong(f'tls is not "{shown(value)}"', meant)
     return value
 
 
@@ -77,6 +81,8 @@ class SiteTls(Section):
 
     enabled: bool = True
     """`tls = false` is short for `tls = { enabled = false }`."""
+    local: bool = False
+    """Whether the local CA signs for these names, public ones too; `tls = "local"` is short for it. See `gapura trust`."""
     certificate: Text | None = None
     """PEM file with the certificate and those up to its CA, relative to the folder of this file. nginx: ssl_certificate."""
     key: Text | None = None

@@ -276,10 +276,10 @@ def wanted(plan: Plan) -> dict[str, bool]:
     """The hosts that need a certificate of ours, each with whether an authority shall vouch for it."""
     found: dict[str, bool] = {}
     for site in plan["sites"]:
-        tls = site.get("tls")
+        tls = site["tls"]
         if tls and tls["auto"]:
             for host in tls["names"]:
-                found[host] = not (tls.get("local") or is_local(host))
+                found[host] = not (tls["local"] or is_local(host))
     return found
 
 
