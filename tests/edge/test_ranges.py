@@ -32,7 +32,7 @@ from gapura.edge.ranges import MAX_RANGES, length_of, multipart, parse
         (b"bytes=" + b"9" * 4000 + b"-", []),
         (b"bytes=-0", []),
         (b"bytes=100-200,300-", []),
-        (b"bytes=", []),
+        (b"bytes=,", []),
         (b"bytes=9-8", []),
         (b"bytes=0-9,9-8", []),
         (b"bytes=a-b", []),
@@ -44,6 +44,7 @@ from gapura.edge.ranges import MAX_RANGES, length_of, multipart, parse
         # the whole file
         (b"", None),
         (b"bytes", None),
+        (b"bytes=", None),
         (b"items=0-1", None),
         (b"bytes=0-99,0-99", None),
         (b"bytes=0-60,50-99", None),
@@ -56,8 +57,8 @@ def test_parse(value: bytes, found: list[tuple[int, int]] | None) -> None:
     assert parse(value, 100) == found
 
 
-def test_an_empty_file_has_no_ranges() -> None:
-    assert parse(b"bytes=0-", 0) == parse(b"bytes=-1", 0) == []
+def test_an_empty_file_is_sent_whole() -> None:
+    assert parse(b"bytes=0-", 0) is parse(b"bytes=-1", 0) is None
 
 
 positions = st.integers(0, 50)
@@ -80,6 +81,8 @@ def test_as_python_slices(texts: list[str], size: int) -> None:
             wanted.append(piece)
     found = parse(b"bytes=" + ",".join(texts).encode(), size)
     if found is None:
+        if not size:
+            return
         assert len(wanted) > 1
         assert sum(map(len, wanted)) > size
     else:

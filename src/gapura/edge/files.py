@@ -114,7 +114,7 @@ class Files:
                 continue  # a path that ends with a slash is no file
             copy, fd = self._find(exchange, path)
             if copy is None and fd == FOLDER and wants_folder:
-                return self._in_folder(exchange, path) if slash or text != b"$uri/" else self._to_folder(exchange)
+                return self._in_folder(exchange, path) if slash or not text.endswith(b"$uri/") else self._to_folder(exchange)
             if copy is not None and not wants_folder:
                 return self._answer(exchange, copy, fd)
             if fd >= 0:

@@ -26,6 +26,8 @@ def parse(value: bytes, size: int) -> list[Range] | None:
     unit, equals, specs = value.partition(b"=")
     if not equals or unit.strip(b" \t").lower() != b"bytes":
         return None
+    if not size or not specs:
+        return None  # nothing to choose from, or nothing asked for
     parts = specs.split(b",", 4 * MAX_RANGES + 1)
     if len(parts) > 4 * MAX_RANGES:
         return None
