@@ -111,3 +111,26 @@ def test_real_folders(open_folder: Path) -> None:
     secret.touch(0o600)
     assert first_obstacle("nobody", [str(secret)]) == f"nobody may not read {secret}"
     assert first_obstacle("no-such-user", ["/"]) == "there is no user no-such-user"
+
+
+def test_a_file_of_passwords_that_workers_may_not_read(configure: Configure, root: dict[str, str], tmp_path: Path) -> None:
+    text = """
+[sites."a.example"]
+respond = "x"
+basic_auth = "people"
+[[sites."a.example".routes]]
+path = "/b"
+respond = "y"
+[[sites."a.example".routes]]
+path = "/c"
+respond = "y"
+jwt = { keys = "key" }
+"""
+    file = configure(text, people="", key="x" * 32)
+    assert Answer(file).errors == []
+    root[str(tmp_path / "people")] = "nobody may not read people"
+    root[str(tmp_path / "key")] = "nobody may not read key"
+    answer = Answer(file)
+    assert [error.partition(": ")[2] for error in answer.errors] == [
+        "workers run as nobody, and nobody may not read people", "workers run as nobody, and nobody may not read key",
+    ]  # fmt: skip

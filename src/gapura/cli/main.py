@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("demo", "Run the example: a film catalogue in two copies."),
         "hosts": ("hosts", "Show or write the lines for the hosts file."),
         "trust": ("trust", "Have this machine and its browsers believe the local CA."),
+        "password": ("password", "Make a line for a file of names and passwords."),
         "startup": ("startup", "Show or install the systemd unit."),
         "schema": ("check", "Print the JSON Schema of gapura.toml for editors."),
         "version": ("version", "Print the version."),

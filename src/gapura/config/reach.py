@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import importlib.util
 import os
 import pwd
@@ -50,7 +51,31 @@ def edge_user(findings: Findings, plan: Plan) -> str:
         if os.path.isdir(route["folder"]) and (obstacle := first_obstacle(user, [route["folder"]])):
             hint = 'chmod o+x the folders on the way to it, move it (such as to /srv), or write [edge] user = "root"'
             findings.error((*path, "files"), f"workers run as {shown(user)}, and {obstacle}", hint)
+    _check_secrets(findings, plan, user)
     return user
+
+
+def _check_secrets(findings: Findings, plan: Plan, user: str) -> None:
+    """Tell of files of passwords and keys that workers, as another user, may not read."""
+    told: set[str] = set()
+    for path, route in routes(findings, plan):
+        access = route["access"]
+        if access is None:
+            continue
+        basic, jwt = access["basic_auth"], access["jwt"]
+        named = {"basic_auth": basic["file"] if basic else "", "jwt": jwt["keys"] or jwt["jwks"] if jwt else ""}
+        for key, file in named.items():
+            if file not in told and os.path.isfile(file) and (obstacle := first_obstacle(user, [file])):
+                hint = f"let its group read it: chgrp {shown(_group(user))} {shown(file)} && chmod 640 {shown(file)}"
+                findings.error((*path, key), f"workers run as {shown(user)}, and {obstacle}", hint)
+            told.add(file)
+
+
+def _group(user: str) -> str:
+    try:
+        return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name
+    except KeyError:
+        return user
 
 
 def known_user(findings: Findings, path: Path, user: str) -> bool:
@@ -80,12 +105,16 @@ def check_app_folders(findings: Findings, plan: Plan) -> None:
 
 def file_routes(findings: Findings, plan: Plan) -> Iterator[tuple[Path, RoutePlan]]:
     """The routes with the action `files`, each with its place in the configuration."""
+    return ((path, route) for path, route in routes(findings, plan) if route["action"] == "files")
+
+
+def routes(findings: Findings, plan: Plan) -> Iterator[tuple[Path, RoutePlan]]:
+    """All routes, each with its place in the configuration."""
     written: dict[str, Any] = findings.sources.data.get("sites", {})
     for (key, site), made in zip(written.items(), plan["sites"], strict=False):
         count = len(site.get("routes", []))
         for index, route in enumerate(made["routes"]):
-            if route["action"] == "files":
-                yield ("sites", key, "routes", index) if index < count else ("sites", key), route
+            yield ("sites", key, "routes", index) if index < count else ("sites", key), route
 
 
 def first_obstacle(user: str, paths: Iterable[str]) -> str:
