@@ -190,6 +190,20 @@ def test_users(configure: Configure, rest: str, monkeypatch: pytest.MonkeyPatch)
     assert told(file)[1:] == [("only root can run something as another user", 6, True)]
 
 
+@pytest.mark.parametrize(
+    ("line", "told_of"),
+    [
+        ("listing = true", []),
+        ('try_files = ["$uri", "$uri.html"]', []),
+        ('try_files = ["$uri", "/app.html"]', ["there is no file app.html in /folder/build, where try_files ends"]),
+    ],
+)
+def test_a_folder_that_needs_no_index(configure: Configure, rest: str, tmp_path: Path, line: str, told_of: list[str]) -> None:
+    (tmp_path / "build").mkdir()
+    file = configure(rest + f'[sites."a.b"]\nfiles = "build"\n{line}\n')
+    assert told(file) == [(message, 5, True) for message in told_of]
+
+
 def test_a_state_folder_that_cannot_be_written(configure: Configure, rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = configure(rest)
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)

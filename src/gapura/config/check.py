@@ -256,6 +256,13 @@ def _check_folder(findings: Findings, path: Path, route: RoutePlan) -> None:
             f"there is no file {route['fallback']} in {folder}",
             "paths without a file get 404 until it is there",
         )
+    how = route["files"]
+    last = how["tries"][-1] if how and how["tries"] else ""
+    if last and "$uri" not in last and not os.path.isfile(os.path.join(folder, last.strip("/"))):
+        message = f"there is no file {last.strip('/')} in {folder}, where try_files ends"
+        findings.warn((*path, "try_files"), message, "paths without a file get 404 until it is there")
+    if how and (how["listing"] or how["tries"]):
+        return
     if not any(os.path.isfile(os.path.join(folder, name)) for name in route["index"]):
         names = " or ".join(route["index"]) or "index"
         findings.warn(
