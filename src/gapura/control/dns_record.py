@@ -141,6 +141,9 @@ class Server:
         except dns.exception.Timeout:
             raise Trouble(f"{self._label} does not answer") from None
         except (dns.exception.DNSException, EOFError, ValueError) as error:
+            if "requires a TSIG" in str(error):
+                known = f"it seems not to know our key {self._plan['key_name']}"
+                raise Trouble(f"{self._label} answers without a signature: {known}") from None
             raise Trouble(f"{self._label} answers something that makes no sense: {printable(str(error))}") from None
         except OSError as error:
             raise Trouble(f"{self._label} cannot be reached: {(error.strerror or str(error)).lower()}") from None
