@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "scale": ("apps", "Change how many instances an app has."),
         "drain": ("servers", "Send a server no new requests."),
         "enable": ("servers", "Send a drained server requests again."),
+        "maintenance": ("maintenance", "Close sites for visitors while they are worked on."),
     },
     "Set up": {
         "demo": ("demo", "Run the example: a film catalogue in two copies."),

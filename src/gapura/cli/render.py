@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -65,6 +67,17 @@ def size(count: float | None) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def maintenance(closed: dict[str, Any] | None) -> str:
+    """How it stands with a site: "open", or since when it is in maintenance, until when, and what visitors are told."""
+    if not closed:
+        return "open"
+    now = time.time()
+    since = duration(max(0.0, now - closed["since"]))
+    then = f", opens in {duration(max(1.0, closed['until'] - now))}" if closed["until"] else ""
+    said = f": {closed['message']}" if closed["message"] else ""
+    return f"in maintenance for {since}{then}{said}"
 
 
 def duration(seconds: float | None) -> str:

@@ -78,6 +78,8 @@ def _sites(document: Document) -> None:
         click.echo()
         for host in site["hosts"]:
             click.echo(click.style(url(host, secure, "https") if site.get("tls") else url(host, port), bold=True))
+        if site.get("closed"):
+            click.echo(click.style(f"  {render.maintenance(site['closed'])}", fg="yellow"))
         for route in site["routes"]:
             if isinstance(route, dict):
                 click.echo(f"  {route.get('path') or route.get('name', ''):<12} {goes_to(route)}")

@@ -182,6 +182,11 @@ def _sites_words(old: Plan, new: Plan, host: str) -> str:
     words += [f"route {name} changed" for name in routes.changed]
     if one["tls"] != other["tls"]:
         words.append("tls changed" if one["tls"] and other["tls"] else "has tls now" if other["tls"] else "has no tls any more")
+    if one.get("closed") != other.get("closed"):
+        words.append("is in maintenance" if other["closed"] else "is open again")
+    for key in ("error_pages", "maintenance"):
+        if one.get(key) != other.get(key):
+            words.append(f"{key.replace('_', ' ')} changed")
     if one["hosts"] != other["hosts"]:
         words.append(f"hosts are {', '.join(other['hosts'])}")
     return ", ".join(words) or "has its routes in another order"

@@ -7,6 +7,7 @@ import math
 import os
 import pwd
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from gapura.master import status
 from gapura.master.fleet import Progress
 from gapura.master.link import Link, close_all
 from gapura.master.loop import READ, Loop, Steps, Task, until
+from gapura.master.maintenance import LONGEST_MESSAGE
 from gapura.master.reload import Door
 from gapura.master.slots import Quiet
 
@@ -213,6 +215,22 @@ class Commands:
         yield from self._finish(self._door.fleet.restart(app, index, progress))
         return self._instances(app, index)
 
+    def _do_close_sites(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
+        seconds, text = message.get("seconds"), message.get("message")
+        if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0):
+            raise CommandError("seconds must be a number above 0")
+        if not isinstance(text, str) or len(text) > LONGEST_MESSAGE or not text.isprintable():
+            raise CommandError("the message must be one line", f"of at most {LONGEST_MESSAGE} characters")
+        until = time.time() + seconds if seconds else 0.0
+        steps = self._door.close_sites(_texts(message, "sites"), until, text)
+        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
+        return {"generation": self._door.generation, "changes": said}
+
+    def _do_open_sites(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
+        steps = self._door.open_sites(_texts(message, "sites"))
+        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
+        return {"generation": self._door.generation, "changes": said}
+
     def _do_drain(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         yield from ()
         plan, name, server = self._door.running, _text(message, "upstream"), _text(message, "address")
@@ -332,6 +350,13 @@ def refusal(error: Exception) -> Message:
 def _text(message: Message, field: str) -> str:
     value = message.get(field)
     if not isinstance(value, str) or not value:
+        raise CommandError(f"the command lacks {field}")
+    return value
+
+
+def _texts(message: Message, field: str) -> list[str]:
+    value = message.get(field)
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
         raise CommandError(f"the command lacks {field}")
     return value
 

@@ -29,6 +29,7 @@ from gapura.master.fleet import Fleet
 from gapura.master.instance import Ground
 from gapura.master.loader import load
 from gapura.master.loop import Loop, Steps, Task, until
+from gapura.master.maintenance import Maintenance
 from gapura.master.notify import Notifier, watchdog_interval
 from gapura.master.ports import Ports
 from gapura.master.reload import Door
@@ -125,7 +126,8 @@ class Master:
         orphans.hand_to(door.children)
         self._beat()
         self._commands = Commands(self.loop, door, self.end, self._hand_over)
-        yield from door.apply(door.scale_again(plan))
+        yield from door.apply(door.as_said(plan))
+        door.await_opening()
         self._server.commands = self._commands
         if taken or state:
             log.info("took over from an earlier master")
@@ -169,6 +171,7 @@ class Master:
         door = Door(self.loop, shared, self.sockets, slots, children, fleet, self._load)
         door.changed = self._changed
         door.remember(state.get("generation"), state.get("scale"))
+        door.maintenance = Maintenance(plan["paths"]["lib"])
         self.loop.every(MEMORY_INTERVAL, fleet.watch_memory)
         self.loop.every(FOLDER_INTERVAL, self._keep_folder)
         self.loop.every(INTERVAL, Rotation(self.loop, lambda: door.plan, self._reopen_workers).look)

@@ -18,12 +18,15 @@ from gapura.errors import CommandError
 from gapura.ipc import Message
 from gapura.master.children import Children
 from gapura.master.fleet import Fleet
-from gapura.master.loop import Loop, Steps, Task, until
+from gapura.master.loop import Loop, Steps, Task, Timer, until
+from gapura.master.maintenance import Maintenance, meant
 from gapura.master.slots import Slots
 from gapura.master.sockets import Sockets, key
 
 log = logging.getLogger(__name__)
 Loading = Callable[[], Steps[Plan]]
+LONGEST_WAIT = 60.0
+"""Seconds after which the clock on the wall is looked at again: it may have been set meanwhile."""
 
 
 class Door:
@@ -42,6 +45,8 @@ class Door:
         self.plan: Plan | None = None
         self.generation = 0
         self.scaled: dict[str, tuple[int, int]] = {}
+        self.maintenance = Maintenance("")
+        self._opening: Timer | None = None
         self.operations: list[Task] = []
         self.changed: Callable[[], None] = lambda: None
         self._queue: list[Task] = []
@@ -69,6 +74,10 @@ class Door:
                 del self.scaled[app]
         return plan
 
+    def as_said(self, plan: Plan) -> Plan:
+        """What the file says, with what commands have said since."""
+        return self.maintenance.marked(self.scale_again(plan))
+
     def enter(self, name: str, steps: Steps[list[str]], then: Callable[[Task], None]) -> Task:
         """Run a change after those that came before it. The task's result: what changed, in sentences."""
         before = [task for task in self._queue if not task.done]
@@ -94,7 +103,7 @@ class Door:
             raise CommandError(f"{plan['file']} has neither sites nor apps any more", "`gapura down` ends everything.")
         after = plan["edge"]["user"]
         before = self.plan["edge"]["user"] if self.plan else after
-        said = yield from self.apply(self.scale_again({**plan, "edge": {**plan["edge"], "user": before}}))
+        said = yield from self.apply(self.as_said({**plan, "edge": {**plan["edge"], "user": before}}))
         if before != after:
             said = [*said, f"workers will run as {after or 'root'} from the next `gapura up` on, which loses no request"]
         return said
@@ -113,6 +122,44 @@ class Door:
             del self.scaled[app]
         self.changed()
         return said
+
+    def close_sites(self, hosts: list[str], until: float, message: str) -> Steps[list[str]]:
+        """Have sites in maintenance: `until` this time (wall clock, s; 0: until it is ended), with a `message` for visitors."""
+        names = meant(self.running, hosts)
+        return (yield from self._maintain(lambda: self.maintenance.close(names, until, message)))
+
+    def open_sites(self, hosts: list[str]) -> Steps[list[str]]:
+        """End the maintenance of sites."""
+        names = meant(self.running, hosts)
+        return (yield from self._maintain(lambda: self.maintenance.open(names)))
+
+    def _maintain(self, change: Callable[[], None]) -> Steps[list[str]]:
+        before = self.maintenance.closed.copy()
+        change()
+        try:
+            said = yield from self.apply(self.maintenance.marked(self.running))
+        except BaseException:
+            self.maintenance.closed = before
+            raise
+        self.maintenance.write()
+        self.await_opening()
+        return said
+
+    def await_opening(self) -> None:
+        """Open the next site when its time has come. Workers do so by themselves at that moment; this makes it known."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = None
+        end = self.maintenance.next_end()
+        if end:
+            delay = min(max(0.0, end - time.time()) + 0.05, LONGEST_WAIT)
+            self._opening = self.loop.after(delay, lambda: self._open_in_time(end))
+
+    def _open_in_time(self, end: float) -> None:
+        if time.time() < end:
+            self.await_opening()
+        else:
+            self.enter("end of maintenance", self._maintain(lambda: None), _told)
 
     def resolve(self, message: Message) -> Steps[list[str]]:
         """A DNS name has other addresses: a new generation with them."""
@@ -163,6 +210,14 @@ class Door:
         self.slots.settle(plan, time.monotonic_ns())
         self.children.forsake()
         self.changed()
+
+
+def _told(task: Task) -> None:
+    """What became of a change that nobody waits for."""
+    if task.error is not None:
+        log.error("a site cannot be opened: %s", task.error)
+    for sentence in task.result or ():
+        log.info("%s", sentence)
 
 
 def with_instances(plan: Plan, app: str, instances: int) -> Plan:

@@ -40,6 +40,7 @@ def document(door: Door) -> Document:
             {
                 "hosts": site["hosts"],
                 "tls": bool(site["tls"]),
+                "closed": site.get("closed"),
                 "routes": [{name: route.get(name) for name in ROUTE} for route in site["routes"]],
             }
             for site in plan["sites"]
@@ -143,6 +144,7 @@ def greeting(plan: Plan, listening: list[tuple[str, int]]) -> list[str]:
     lines = []
     for site in plan["sites"]:
         behind = ", ".join(dict.fromkeys(_behind(plan, dict(route)) for route in site["routes"]))
+        behind += " (in maintenance)" if site.get("closed") else ""
         scheme, port = https if site["tls"] else http
         lines += [f"{scheme}://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
     if not lines:
