@@ -387,6 +387,45 @@ def test_a_taken_port_is_told(site: Site) -> None:
     assert site.left() == []
 
 
+def test_maintenance_outlives_masters(site: Site) -> None:
+    site.start()
+    site.ready()
+    assert site.ask("close_sites", sites=["film.localhost"], seconds=None, message="soon")["ok"]
+    site.master.kill()
+    site.master.wait()
+    site.start()
+    assert site.status()["sites"][0]["closed"]["message"] == "soon"
+    assert site.ask("down", drain=False)["ok"]
+    site.master.wait(20)
+    assert "in maintenance" in site.start()["lines"][0]
+    assert site.ask("reload")["ok"]
+    assert site.status()["sites"][0]["closed"]
+    assert site.ask("open_sites", sites=["film.localhost"])["changes"] == ["site film.localhost is open again"]
+    assert site.status()["sites"][0]["closed"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("close_sites", {}),
+        ("close_sites", {"sites": []}),
+        ("close_sites", {"sites": "film.localhost", "message": ""}),
+        ("close_sites", {"sites": ["film.localhost"], "message": "a\nb"}),
+        ("close_sites", {"sites": ["film.localhost"], "message": "a" * 1001}),
+        ("close_sites", {"sites": ["film.localhost"], "message": "", "seconds": -1}),
+        ("close_sites", {"sites": ["film.localhost"], "message": "", "seconds": True}),
+        ("close_sites", {"sites": ["none.localhost"], "message": ""}),
+        ("open_sites", {"sites": [1]}),
+    ],
+)
+def test_maintenance_that_is_wrongly_asked_for(site: Site, name: str, words: dict[str, Any]) -> None:
+    site.start()
+    answer = site.ask(name, **words)
+    assert not answer["ok"]
+    assert answer["error"]
+    assert site.status()["generation"] == 1
+
+
 def test_a_service_manager_hears_of_it(site: Site) -> None:
     import socket
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,49 @@ def test_scales_that_make_no_sense(app: str, number: int, house: House, tmp_path
     house.reload(make_plan(tmp_path, app_plan()))
     with pytest.raises(CommandError):
         finish(house.loop, house.door.scale(app, number))
+
+
+def with_site(plan: Plan) -> Plan:
+    site: Any = {"hosts": ["a.example"], "routes": [], "tls": None, "closed": None}
+    return {**plan, "sites": [site]}
+
+
+def closed(house: House) -> bool:
+    assert house.door.plan is not None
+    return bool(house.door.plan["sites"][0]["closed"])
+
+
+def test_maintenance_holds_until_it_is_ended(house: House, tmp_path: Path) -> None:
+    house.reload(with_site(make_plan(tmp_path)))
+    assert finish(house.loop, house.door.close_sites(["a.example"], 0.0, "")) == ["site a.example is in maintenance"]
+    assert closed(house)
+    house.reload(with_site(make_plan(tmp_path, api=upstream_plan("api", ["10.0.0.1:80"]))))
+    assert closed(house)
+    assert finish(house.loop, house.door.open_sites(["a.example"])) == ["site a.example is open again"]
+    assert not closed(house)
+
+
+def test_maintenance_with_an_end_is_over_then(house: House, tmp_path: Path) -> None:
+    house.reload(with_site(make_plan(tmp_path)))
+    finish(house.loop, house.door.close_sites(["a.example"], time.time() + 0.1, ""))
+    finish(house.loop, house.door.close_sites(["a.example"], time.time() + 0.2, "longer"))
+    turn_until(house.loop, lambda: not closed(house))
+
+
+def test_maintenance_that_workers_refuse_does_not_hold(house: House, tmp_path: Path) -> None:
+    house.children.argv = {"worker": [*FAKE, "worker", "refuses"], "control": house.children.argv["control"]}
+    house.reload(with_site(make_plan(tmp_path)))
+    with pytest.raises(CommandError, match="was not taken up"):
+        finish(house.loop, house.door.close_sites(["a.example"], 0.0, ""))
+    assert not closed(house)
+    assert house.door.maintenance.closed == {}
+
+
+def test_maintenance_of_a_site_that_is_not_there(house: House, tmp_path: Path) -> None:
+    house.reload(with_site(make_plan(tmp_path)))
+    with pytest.raises(CommandError, match=r"there is no site b\.example"):
+        finish(house.loop, house.door.open_sites(["b.example"]))
+    assert house.door.generation == 1
 
 
 def test_a_name_with_other_addresses_is_a_new_generation(house: House, tmp_path: Path) -> None:
