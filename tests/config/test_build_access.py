@@ -100,6 +100,12 @@ def test_forward_auth(configure: Configure, to: str, host: str, upstream: str) -
     assert upstream in load(file)["upstreams"]
 
 
+def test_whoever_asks_himself_asks_for_ever(configure: Configure) -> None:
+    text = f'[edge]\nhttp = "127.0.0.1:8431"\n{SITE}forward_auth = {{ to = "127.0.0.1:8431" }}\n'
+    assert problems(configure(text)) == ["127.0.0.1:8431 is Gapura itself: requests would go round in circles"]
+    load(configure(text.replace("to =", 'host = "login.example", to =')))  # another site may decide
+
+
 PUBLIC = "-----BEGIN PUBLIC KEY-----\nx\n-----END PUBLIC KEY-----\n"
 
 

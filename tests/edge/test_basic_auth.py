@@ -246,8 +246,39 @@ async def test_what_is_remembered_is_bounded_and_ends(edge: Edge, monkeypatch: p
         assert (await client.ask("/", login())).status == 200
     assert len(slow.asked) == 10
     [step] = [step for step in edge.worker.snapshot.router.site(b"a")[1].only.steps if isinstance(step, basic_auth.BasicAuth)]  # type: ignore[union-attr]
-    assert len(step._wrong) <= 3
-    assert not any(b"secret" in key for key in (*step._right, *step._wrong))
+    assert len(step.users.wrong) <= 3
+    assert not any(b"secret" in key for key in (*step.users.right, *step.users.wrong))
+
+
+async def test_one_check_for_all_routes_and_generations(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(monkeypatch)
+    slow.let.set()
+    text = site('respond = "in"') + '[[sites."*".routes]]\npath = "/b"\nrespond = "b"\n'
+    await edge.start(text)
+    client = await edge.client()
+    assert (await client.ask("/", login())).status == 200
+    assert (await client.ask("/b", login())).status == 200
+    await edge.serve("[edge]\naccess_log = false\n" + text + '[[sites."*".routes]]\npath = "/c"\nrespond = "c"\n')
+    assert (await client.ask("/c", login())).status == 200
+    assert len(slow.asked) == 1
+
+
+async def test_users_that_change_during_a_check(edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found with the old users lets in who asked then, and nobody afterwards."""
+    monkeypatch.setattr(watched_file, "LOOK", 0)
+    slow = Slow(monkeypatch)
+    (tmp_path / "htpasswd").write_text(f"alice:{SHA}\n")
+    await edge.start(site('respond = "in"', 'basic_auth = "htpasswd"'))
+    first, second = await edge.client(), await edge.client()
+    first.send(get("/", login()))
+    await edge.until(lambda: slow.asked)
+    (tmp_path / "htpasswd").write_text(f"alice:{BCRYPT[:-1]}.\n")
+    second.send(get("/", login()))
+    await edge.until(lambda: len(slow.asked) == 2)
+    slow.let.set()
+    assert (await first.answer()).status == 200
+    assert (await second.answer()).status == 401
+    assert (await first.ask("/", login())).status == 401
 
 
 async def test_an_unknown_name_costs_as_much(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:

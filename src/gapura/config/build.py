@@ -73,6 +73,8 @@ def _check_circles(findings: Findings, upstreams: Upstreams, sites: Sites, liste
     """A server that is one of our own listeners gets requests from itself, without end; another Host may mean another site."""
     own = {(listener["host"], listener["port"]) for listener in listeners}
     used = {name for site in sites.plans for route in site["routes"] if not route["host_header"] for name in upstreams_of(route)}
+    asked = [route["access"]["forward_auth"] for site in sites.plans for route in site["routes"] if route["access"]]
+    used |= {asking["upstream"] for asking in asked if asking is not None and not asking["host"]}
     for name, plan in upstreams.plans.items():
         if plan["app"] or name not in used:
             continue

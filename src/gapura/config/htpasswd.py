@@ -40,20 +40,28 @@ class Mistake(NamedTuple):
     hint: str
 
 
+def _form(hashed: str) -> tuple[str, re.Match[str]] | None:
+    """The family of a hash and its parts."""
+    if hashed.startswith("$2"):  # nearly always, and files may be long
+        match = _FORMS[0][1].fullmatch(hashed)
+        return (BCRYPT, match) if match else None
+    for name, form in _FORMS:
+        if match := form.fullmatch(hashed):
+            return name, match
+    return None
+
+
 def family(hashed: str) -> str:
     """The family of a hash, "" when it is none that is taken here."""
-    for name, form in _FORMS:
-        if form.fullmatch(hashed):
-            return name
-    return ""
+    found = _form(hashed)
+    return found[0] if found else ""
 
 
 def fault(hashed: str) -> tuple[str, str]:
     """What is wrong with the hash of a password, and what to do; two empty texts when nothing is."""
-    for name, form in _FORMS:
-        match = form.fullmatch(hashed)
-        if match is None:
-            continue
+    found = _form(hashed)
+    if found is not None:
+        name, match = found
         number = int(match[1] or 0) if match.re.groups else 0
         if name == BCRYPT and not 4 <= number <= MAX_COST:
             return f"bcrypt with the cost {number}", f"costs from 4 to {MAX_COST} are taken: `gapura password` takes 10"

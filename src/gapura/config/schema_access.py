@@ -180,11 +180,11 @@ class Cors(Section):
     origins: Annotated[list[Annotated[Text, BeforeValidator(_origin)]], wrapped, Also({"type": "string"})] = Field(
         default_factory=lambda: ["*"]
     )
-    """Origins such as "https://app.example.com" or "https://*.example.com"; "*": all."""
+    """Origins such as "https://app.example.com" or "https://*.example.com". Left out: all."""
     methods: Annotated[list[Annotated[Text, BeforeValidator(_method)]], wrapped, Also({"type": "string"})] = Field(
         default_factory=lambda: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
     )
-    """Methods that they may use."""
+    """Methods that they may use. Left out: GET, HEAD, POST, PUT, PATCH and DELETE."""
     headers: Annotated[list[Annotated[Text, BeforeValidator(_field)]], wrapped, Also({"type": "string"})] = Field(
         default_factory=list
     )

@@ -34,24 +34,35 @@ LONGEST: Final = 4096
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 AUTHORIZATION: Final = frozenset((b"authorization",))
 
+Memory = dict[bytes, int]
+"""Until when (CLOCK_MONOTONIC, ns) credentials count without another check."""
+Pending = list[tuple["BasicAuth", Waiting]]
+
 log = logging.getLogger("edge")
 
 
 class Users:
-    """Who may log in: the users of the configuration and those of a file. `version` grows when they change."""
+    """Who may log in: the users of the configuration and those of a file, and who has shown the right password already.
 
-    __slots__ = ("version", "hashes", "decoy", "_file", "_fixed")
+    The memory holds keyed hashes of credentials, never what somebody typed; nothing of it counts after the users have changed.
+    """
+
+    __slots__ = ("hashes", "decoy", "pending", "right", "wrong", "_file", "_fixed", "_read", "_secret")
 
     def __init__(self, file: str, users: tuple[tuple[str, str], ...]) -> None:
-        self.version = 0
         self._file = WatchedFile(file) if file else None
         self._fixed = {name.encode(): hashed for name, hashed in users}
+        self._read = False
         self._use({})
 
     def _use(self, found: dict[bytes, str]) -> None:
         self.hashes = {**found, **self._fixed}
         self.decoy = decoy(list(self.hashes.values()))
-        self.version += 1
+        self.pending: dict[bytes, Pending] = {}
+        """Who waits for the same check: a browser asks for a page with all its pictures at once."""
+        self.right: Memory = {}
+        self.wrong: Memory = {}
+        self._secret = os.urandom(32)
 
     def look(self, now: int) -> None:
         """Read the file again if it has changed, at most once a second. A new one with mistakes leaves the users as they were."""
@@ -62,9 +73,14 @@ class Users:
         if mistakes:
             first = mistakes[0]
             log.error("%s:%d: %s; the users stay as they were", self._file.path, first.line, first.message)
-            if self.version > 1:
+            if self._read:
                 return
+        self._read = True
         self._use(found)
+
+    def key(self, name: bytes, password: bytes) -> bytes:
+        """What stands for these credentials in the memory."""
+        return hashlib.blake2b(b"%b:%b" % (name, password), key=self._secret, digest_size=16).digest()
 
 
 @lru_cache(maxsize=64)
@@ -74,19 +90,14 @@ def users_of(file: str, users: tuple[tuple[str, str], ...]) -> Users:
 
 
 class BasicAuth:
-    """The step. Its memory holds keyed hashes of credentials, never what somebody typed."""
+    """The step."""
 
-    __slots__ = ("users", "forward", "challenge", "pending", "_secret", "_right", "_wrong")
+    __slots__ = ("users", "forward", "challenge")
 
     def __init__(self, plan: BasicAuthPlan) -> None:
         self.users = users_of(plan["file"], tuple(plan["users"].items()))
         self.forward = plan["forward"]
         self.challenge = b'WWW-Authenticate: Basic realm=%b, charset="UTF-8"' % quoted(plan["realm"])
-        self.pending: dict[bytes, list[Waiting]] = {}
-        """Who waits for the same check: a browser asks for a page with all its pictures at once."""
-        self._secret = os.urandom(32)
-        self._right: dict[bytes, int] = {}
-        self._wrong: dict[bytes, int] = {}
 
     def __call__(self, exchange: Exchange) -> int:
         now = exchange.sink.now
@@ -95,54 +106,54 @@ class BasicAuth:
         given = credentials(find_all(exchange.head.lines, b"authorization"))
         if given is None:
             return self._refuse(exchange)
-        # with the version in it, nothing that was found with other users counts
-        key = hashlib.blake2b(b"%d:%b:%b" % (users.version, *given), key=self._secret, digest_size=16).digest()
-        if now < self._right.get(key, 0):
-            self._let_in(exchange, given[0])
-            return NEXT
-        if now < self._wrong.get(key, 0):
-            return self._refuse(exchange)
-        return self._check(exchange, given, key)
-
-    def _check(self, exchange: Exchange, given: tuple[bytes, bytes], key: bytes) -> int:
-        users = self.users
         name, password = given
-        known = users.hashes.get(name)
-        waiting = self.pending.get(key)
-        if waiting is not None:
-            waiting.append(Waiting(exchange))
+        key = users.key(name, password)
+        if now < users.right.get(key, 0):
+            self.let_in(exchange, name)
+            return NEXT
+        if now < users.wrong.get(key, 0):
+            return self._refuse(exchange)
+        waiting = Waiting(exchange)
+        pending = users.pending.get(key)
+        if pending is not None:
+            pending.append((self, waiting))
             return PAUSED
-        job: Callable[[], bool] = partial(_verify, password, known, users.decoy)
-        then = partial(self._checked, key, name)
-        self.pending[key] = waiting = []
-        if not checks_of(exchange.worker.loop).add(exchange.client, job, then):
-            del self.pending[key]
-            return exchange.refuse(429, exchange.say("attempts"), lines=[b"Retry-After: 2"])
-        waiting.append(Waiting(exchange))
-        return PAUSED
+        users.pending[key] = pending = [(self, waiting)]
+        job: Callable[[], bool] = partial(_verify, password, users.hashes.get(name), users.decoy)
+        then = partial(_checked, users.right, users.wrong, users.pending, key, name)
+        if checks_of(exchange.worker.loop).add(exchange.client, job, then):
+            return PAUSED
+        del users.pending[key]
+        exchange.handler = None
+        return exchange.refuse(429, exchange.say("attempts"), lines=[b"Retry-After: 2"])
 
-    def _checked(self, key: bytes, name: bytes, right: bool) -> None:
-        """The thread has an answer (in the loop again)."""
-        waiting = self.pending.pop(key)
-        memory, kept = (self._right, KEPT) if right else (self._wrong, KEPT_WRONG)
-        if len(memory) >= REMEMBERED:
-            memory.clear()
-        memory[key] = monotonic_ns() + kept
-        for each in waiting:
-            exchange = each.exchange
-            if right:
-                self._let_in(exchange, name)
-                each.go_on(NEXT)
-            else:
-                each.refuse(401, exchange.say("password"), [self.challenge])
-
-    def _let_in(self, exchange: Exchange, name: bytes) -> None:
+    def let_in(self, exchange: Exchange, name: bytes) -> None:
+        """The application, and the log, learn who it is."""
         exchange.user = name
         if not self.forward:
             exchange.head.lines = without(exchange.head.lines, AUTHORIZATION)
 
+    def decided(self, waiting: Waiting, name: bytes, right: bool) -> None:
+        """The check of one who waits is over."""
+        exchange = waiting.exchange
+        if right:
+            self.let_in(exchange, name)
+            waiting.go_on(NEXT)
+        else:
+            waiting.refuse(401, exchange.say("password"), [self.challenge])
+
     def _refuse(self, exchange: Exchange) -> int:
         return exchange.refuse(401, exchange.say("password"), lines=[self.challenge])
+
+
+def _checked(right: Memory, wrong: Memory, pending: dict[bytes, Pending], key: bytes, name: bytes, fits: bool) -> None:
+    """The thread has an answer (in the loop again). The memories are those of when it was asked: the users may be others by now."""
+    memory, kept = (right, KEPT) if fits else (wrong, KEPT_WRONG)
+    if len(memory) >= REMEMBERED:
+        memory.clear()
+    memory[key] = monotonic_ns() + kept
+    for step, waiting in pending.pop(key):
+        waiting.exchange.worker.loop.call_soon(step.decided, waiting, name, fits)  # each by itself, should one of them fail
 
 
 def _verify(password: bytes, known: str | None, decoy: str) -> bool:

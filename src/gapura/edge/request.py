@@ -61,7 +61,7 @@ def wants_tunnel(head: RequestHead) -> bool:
 def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> bytes:
     """The request head as the server gets it."""
     head = exchange.head
-    host = head.host or (b"localhost" if server.path else server.address.encode())
+    host = told = head.host or (b"localhost" if server.path else server.address.encode())
     target = head.target
     if not options.same:
         host = options.host_header or host
@@ -73,7 +73,7 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
     if trust.networks:
         lines.append(trust.lines(exchange))
     else:
-        lines += (exchange.sink.forwarded, b"X-Forwarded-Host: " + host)
+        lines += (exchange.sink.forwarded, b"X-Forwarded-Host: " + told)
     if options.edit is not None:
         first, host_line, *rest = b"\r\n".join(lines).split(b"\r\n")
         lines = [first, host_line, *options.edit(exchange, rest)]
