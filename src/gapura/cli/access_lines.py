@@ -70,7 +70,7 @@ def _combined(text: str) -> Entry | None:
     when = _moment(stamp, "%d/%b/%Y:%H:%M:%S %z")
     if when is None:
         return None
-    for name in ("request_uri", "http_referer", "http_user_agent"):
+    for name in ("remote_user", "request_uri", "http_referer", "http_user_agent"):
         if name in fields:
             fields[name] = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), fields[name])
     for name in ("status", "body_bytes_sent", "tries"):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gapura.cli import render, talk
-from gapura.cli.place import Place, json_option, takes_place
+from gapura.cli.place import Place, json_option, short, takes_place
 
 Document = dict[str, Any]
 PATIENCE = 5.0
@@ -70,6 +70,10 @@ def _processes(document: Document) -> None:
     if late:
         click.echo(f"Not yet on this generation: {', '.join(map(str, late))}")
     click.echo(f"Listening on {', '.join(listener['address'] for listener in document['listeners']) or 'nothing'}")
+    for log in document.get("logs", ()):
+        lost = f"{log['lost']} lines of {short(log['path'])} are lost" if log["lost"] else ""
+        now = f"{short(log['path'])} cannot be written: {log['reason']}" if log["reason"] else ""
+        click.echo(click.style("; ".join(part for part in (now, lost) if part), fg="red"))
 
 
 def _sites(document: Document) -> None:

@@ -80,7 +80,9 @@ class LogPlans:
         if rotate is not None:
             before = self._said.setdefault(path, (rotate, where))[0]
             if before != rotate:
-                self.findings.error((*where, "rotate"), f"{shown(path)} is rotated otherwise elsewhere", "a file has one rotate")
+                self.findings.error(
+                    (*where, "rotate"), f"{shown(os.path.basename(path))} is rotated otherwise elsewhere", "a file has one rotate"
+                )
         if known is None:
             self.files.append({"path": path, "rotate": _rotate(rotate or Rotate())})
         elif rotate is not None:

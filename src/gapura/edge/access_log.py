@@ -35,17 +35,18 @@ class AccessLog:
 
     __slots__ = ("output", "short", "middle", "_again", "_format", "_plain", "_statuses", "_rate", "_errors", "_slow")
 
-    def __init__(self, plan: AccessLogPlan, output: Output) -> None:
+    def __init__(self, plan: AccessLogPlan, output: Output, named: bool = False) -> None:
+        """`named`: somebody may have logged in."""
         self.output = output
         combined = Combined(plan) if plan["format"] == "combined" else None
-        self._format: Format = combined.line if combined else compile_format(plan)
+        self._format: Format = combined.line if combined and not named else compile_format(plan)
         only, sample = plan["only"], plan["sample"]
         self._statuses = frozenset(status for low, high in only for status in range(low, high + 1))
         self._rate = sample["rate"] if sample else 1.0
         self._errors = sample["errors"] if sample else False
         self._slow = int((sample["slow"] if sample else 0.0) * 1e9)
         self._plain = not only and sample is None
-        self.short = combined is not None and self._plain
+        self.short = combined is not None and self._plain and not named
         self.middle = combined.middle if combined else self._format
         self._again = combined.again if combined else None
 

@@ -64,7 +64,7 @@ def compile_format(plan: AccessLogPlan) -> Format:
     """The function that makes a line. Raises KeyError for an unknown variable."""
     text = plan["format"]
     if text == "combined":
-        return Combined(plan).line
+        return Combined(plan).named
     if text == "common":
         return Combined(plan).common
     if text == "json":
@@ -123,9 +123,15 @@ class Combined:
             )
         )  # fmt: skip
 
+    def named(self, exchange: Exchange) -> bytes:
+        """The same where somebody may have logged in (nginx: $remote_user)."""
+        line = self.line(exchange)
+        user: bytes = getattr(exchange, "user", b"")
+        return line.replace(b" - - [", b" - %b [" % escape(user).replace(b" ", b"\\x20"), 1) if user else line
+
     def common(self, exchange: Exchange) -> bytes:
         """The same in the Common Log Format of the first web servers: without referer, agent and our own fields."""
-        whole = self.line(exchange)
+        whole = self.named(exchange)
         return whole[: whole.index(b' "', whole.index(b'" ') + 2)] + b"\n"
 
     def middle(self, exchange: Exchange) -> bytes:

@@ -34,19 +34,20 @@ class Logs:
         """Have the logs of a new generation: every site and route of it gets its own, or the edge's."""
         before, self._logs = self._logs, {}
         used: set[str] = set()
-        self.main = main = self._log(plan["edge"]["access_log"], before, used)
+        edge = plan["edge"]["access_log"]
+        self.main = self._log(edge, before, used)
         for site in router.sites:
-            said = site.plan["access_log"]
-            site.log = main if said is None else self._log(said, before, used)
+            site.log = self._log(site.plan["access_log"] or edge, before, used)
             for route in site.routes:
-                said = route.plan["access_log"]
-                route.log = main if said is None else self._log(said, before, used)
+                access = route.plan["access"]
+                named = access is not None and bool(access["basic_auth"] or access["jwt"] or access["forward_auth"])
+                route.log = self._log(route.plan["access_log"] or edge, before, used, named)
         for path, output in self._outputs.items():
             if path not in used:
                 output.retire()
 
-    def _log(self, plan: AccessLogPlan, before: dict[str, AccessLog], used: set[str]) -> AccessLog | None:
-        """The log of a plan: the one that there is, with what it remembers, or a new one."""
+    def _log(self, plan: AccessLogPlan, before: dict[str, AccessLog], used: set[str], named: bool = False) -> AccessLog | None:
+        """The log of a plan: the one that there is, with what it remembers, or a new one. `named`: where people log in."""
         path = plan["path"]
         if path == NOTHING:
             return None
@@ -55,8 +56,8 @@ class Logs:
         if output is None:
             output = self._outputs[path] = self._open(plan)
         output.revive()
-        key = json.dumps(plan, sort_keys=True)
-        found = self._logs.get(key) or before.get(key) or AccessLog(plan, output)
+        key = f"{named} {json.dumps(plan, sort_keys=True)}"
+        found = self._logs.get(key) or before.get(key) or AccessLog(plan, output, named)
         self._logs[key] = found
         return found
 

@@ -11,7 +11,7 @@ from gapura.wire.target import QUESTION
 Mask = Callable[[bytes], bytes]
 
 HIDDEN: Final = b"***"
-_PAIR: Final = re.compile(rb"(?<=[?&;#])([^=&;#?]+)=([^&;#]+)")
+_PAIR: Final = re.compile(rb"(?<=[?&;#])([^=&;#? ]+)=([^&;# ]+)")
 _PARTS: Final = re.compile(rb"[\[\].]+")
 _ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -29,7 +29,7 @@ def masking(names: Iterable[str]) -> Mask:
         plain = _ESCAPED.sub(_decoded, name).lower()
         if plain in wanted or not wanted.isdisjoint(_PARTS.split(plain)):
             return name + b"=" + HIDDEN
-        return match[0]
+        return name + b"=" + mask(match[2])  # in which another URL may stand
 
     def mask(text: bytes) -> bytes:
         return _PAIR.sub(hide, text) if QUESTION in text else text

@@ -13,6 +13,7 @@ from gapura.ipc import Message
 from gapura.master.child import ARGV, CONTROL, WORKER, Child, execute
 from gapura.master.keeper import Keeper
 from gapura.master.link import close_all
+from gapura.master.log_losses import LogLosses
 from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
@@ -46,6 +47,7 @@ class Children:
         self.changed: Callable[[], None] = lambda: None
         self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
+        self.log_losses = LogLosses()
         self.keeper = Keeper(lambda: self._running[1] if self._running else None)
         self._outputs: dict[str, Output] = {}
         self._workers = 0
@@ -224,6 +226,7 @@ class Children:
         if child.gone:
             return
         child.gone = True
+        self.log_losses.forget(child.pid)
         child.link.close()
         self.crew.remove(child)
         if child.watched:
@@ -300,6 +303,8 @@ class Children:
         child.hear(message)
         if message.get("type") == "resolved":
             self.resolved(message)
+        elif message.get("type") == "log":
+            self.log_losses.hear(child.pid, message)
 
     def _failure(self, generation: int) -> str:
         return next((c.failure[1] for c in self._seated() if c.failure and c.failure[0] == generation), "")

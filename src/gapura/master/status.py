@@ -47,6 +47,7 @@ def document(door: Door) -> Document:
         ],
         "apps": [app(door.fleet, plan["apps"][name], processes) for name in plan["apps"]],
         "certificates": door.children.keeper.rows,
+        "logs": door.children.log_losses.rows,
         "upstreams": [upstream(door.board, item) for item in plan["upstreams"].values()],
     }
 
