@@ -43,7 +43,7 @@ async def mirrored(edge: Edge, answer: object = None, words: str = "", log: str 
     mirror = f'{{ proxy = "shadow", {words} }}' if words else '"shadow"'
     await edge.start(
         f'[upstreams.u]\nservers = ["{backend.address}"]\nhealth = false\n'
-        f'[upstreams.shadow]\nservers = ["{shadow.address}"]\nhealth = false\nhold = 0\n'
+        f'[upstreams.shadow]\nservers = ["{shadow.address}"]\nhealth = false\n'
         f'[sites."*"]\n{action or """proxy = "u" """}\nmirror = {mirror}\n',
         log,
     )
@@ -85,12 +85,13 @@ async def test_what_the_mirror_does_is_nobodys_business(edge: Edge, answer: obje
     await edge.at_rest()
 
 
-async def test_a_dead_mirror(edge: Edge) -> None:
+async def test_a_dead_mirror_is_asked_once_by_each_copy(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
     _, shadow = await mirrored(edge)
     await shadow.stop()
     client = await edge.client()
     assert [(await client.ask(method="POST", body=b"x")).status for _ in range(20)] == [200] * 20
     await edge.at_rest()
+    assert len([record for record in caplog.records if "no connection" in record.getMessage()]) <= 20
 
 
 async def test_no_more_at_once_than_allowed(edge: Edge) -> None:

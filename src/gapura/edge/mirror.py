@@ -29,7 +29,8 @@ class Mirror:
     __slots__ = ("upstream", "body", "_options", "_timeout", "_share", "_due", "_at_once", "_under_way", "_missed", "_told_at")
 
     def __init__(self, plan: MirrorPlan, upstream: Upstream) -> None:
-        self.upstream = upstream
+        # a copy waits for no server, or those that are refused would be asked for again and again
+        self.upstream = Upstream({**upstream.plan, "hold": 0.0, "queue": None}, upstream.board, upstream.column)
         self.body = plan["body"]
         self._options: ProxyOptions = options(upstream, plan["timeout"])
         self._timeout = plan["timeout"]
