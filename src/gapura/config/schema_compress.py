@@ -54,7 +54,11 @@ def _type(value: object) -> object:
 def _compress(value: object) -> object:
     if isinstance(value, bool):
         return {} if value else {"algorithms": []}
-    return {"algorithms": value} if isinstance(value, str | list) else value
+    if isinstance(value, str | list):
+        return {"algorithms": value}
+    if not isinstance(value, dict):
+        raise wrong("compress is true, false, a list of algorithms or a table", 'write compress = true, or ["br", "gzip"]')
+    return value
 
 
 _SHORT: Final[dict[str, object]] = {

@@ -13,13 +13,14 @@ from time import monotonic_ns
 from typing import Final
 
 from gapura.config.plan_compress import CompressPlan
+from gapura.edge.answer_head import AnswerHead
 from gapura.edge.compressor import EVENTS, Compressor, Kind, kind
 from gapura.edge.encoding import Negotiation
 from gapura.edge.exchange import UNKNOWN, Exchange, Handler
 from gapura.edge.filter import Filter
 from gapura.edge.lasting import Lasting
 from gapura.edge.router import NEXT, Step
-from gapura.wire.headers import OWS, find_all, value_of
+from gapura.wire.headers import OWS, find_all
 
 MEMORY: Final = 64 << 20
 """Bytes that compressors of one worker may hold. Answers beyond that go out as they are, which is slower and always right."""
@@ -30,13 +31,6 @@ LASTS: Final = 1 << 20
 
 _NEVER: Final = frozenset((204, 205, 206, 304))
 """Without a body, or with a part of one, whose bytes are counted in the uncompressed form."""
-_ENCODING, _RANGE, _TYPE, _ETAG, _VARY, _CONTROL, _RANGES, _DIGEST = range(8)
-_FIELDS: Final = {
-    b"content-encoding": _ENCODING, b"content-range": _RANGE, b"content-type": _TYPE, b"etag": _ETAG, b"vary": _VARY,
-    b"cache-control": _CONTROL, b"accept-ranges": _RANGES, b"content-md5": _DIGEST, b"digest": _DIGEST,
-    b"content-digest": _DIGEST, b"repr-digest": _DIGEST,
-}  # fmt: skip
-"""What matters of an answer's head; digests are of the bytes that are sent, or of the coding that they are in (RFC 9530 §3)."""
 
 
 def steps(plan: CompressPlan) -> list[Step]:
@@ -74,81 +68,6 @@ class _Compress:
         return found
 
 
-class _Head:
-    """The head of an answer taken apart."""
-
-    __slots__ = ("lines", "status", "content_type", "_found")
-
-    def __init__(self, block: bytes) -> None:
-        self.lines = lines = block.split(b"\r\n")
-        self.status = int(block[9:12])
-        self.content_type = b""
-        self._found: list[tuple[int, int]] = []
-        for index in range(1, len(lines)):
-            name, _, value = lines[index].partition(b":")
-            what = _FIELDS.get(name.lower())
-            if what is not None:
-                self._found.append((what, index))
-                if what == _TYPE:
-                    self.content_type = value.strip(OWS)
-
-    def _value(self, index: int) -> bytes:
-        return value_of(self.lines[index])
-
-    def fixed(self) -> bool:
-        """Whether the answer must stay as it is: compressed already, a part, or not to be transformed (RFC 9111 §5.2.2.6)."""
-        for what, index in self._found:
-            if what == _RANGE or (what == _ENCODING and self._value(index).lower() not in (b"", b"identity")):
-                return True
-            if what == _CONTROL and b"no-transform" in self._value(index).lower():
-                return True
-        return False
-
-    def compressed(self, coding: str) -> bytes:
-        """The head of the compressed answer."""
-        lines = self._vary()
-        for what, index in reversed(self._found):
-            if what == _ETAG:
-                lines[index] = b"ETag: " + weak(self._value(index))
-            elif what in (_ENCODING, _RANGES, _DIGEST):
-                del lines[index]
-        lines.insert(1, b"Content-Encoding: " + coding.encode())
-        return b"\r\n".join(lines)
-
-    def revalidated(self, asked: bytes) -> bytes:
-        """The head of a 304 to this If-None-Match: a tag that is weak in the client's copy is weak here, or the copy would not be
-        found (RFC 9111 §4.3.4).
-        """
-        for what, index in self._found:
-            if what == _ETAG and weak(self._value(index)) in asked:
-                self.lines[index] = b"ETag: " + weak(self._value(index))
-        return self.varied()
-
-    def varied(self) -> bytes:
-        """The head of an answer that another client would get compressed, or did."""
-        return b"\r\n".join(self._vary())
-
-    def _vary(self) -> list[bytes]:
-        lines = self.lines[:]
-        place = -1
-        for what, index in self._found:
-            if what == _VARY:
-                value = self._value(index).lower()
-                if value == b"*" or b"accept-encoding" in value:
-                    return lines
-                place = index
-        if place < 0 or not self._value(place):
-            lines.append(b"Vary: Accept-Encoding")
-        else:
-            lines[place] += b", Accept-Encoding"
-        return lines
-
-
-def weak(tag: bytes) -> bytes:
-    """An entity tag that says: the same meaning, not the same bytes (RFC 9110 §8.8.1)."""
-    return tag if tag[:2] == b"W/" else b"W/" + tag
-
-
 class Compressed(Filter):
     """Compresses the answer of one exchange, if it is to be.
 
@@ -182,9 +101,9 @@ class Compressed(Filter):
 
     # -- what becomes of the answer -----------------------------------------------------------------------------------------
 
-    def _judge(self, block: bytes, size: int) -> tuple[_Head, str, bool]:
+    def _judge(self, block: bytes, size: int) -> tuple[AnswerHead, str, bool]:
         """(head, coding or "", whether the answer depends on Accept-Encoding). `size` in bytes or UNKNOWN."""
-        head = _Head(block)
+        head = AnswerHead(block)
         status, step = head.status, self.step
         suits = step.suits(head.content_type)
         if status in _NEVER:
@@ -196,7 +115,7 @@ class Compressed(Filter):
             return head, "", False
         return head, coding, True
 
-    def _as_it_is(self, head: _Head, block: bytes, varies: bool) -> bytes:
+    def _as_it_is(self, head: AnswerHead, block: bytes, varies: bool) -> bytes:
         if not varies:
             return block
         if head.status == 304:
@@ -228,7 +147,7 @@ class Compressed(Filter):
             self._stand_between()
             self._wait()
 
-    def _compress_whole(self, head: _Head, coding: str, body: bytes, now: int) -> None:
+    def _compress_whole(self, head: AnswerHead, coding: str, body: bytes, now: int) -> None:
         since = monotonic_ns()
         form = self.step.kinds[coding].whole(body)
         self.exchange.worker.turns.spend(since)
@@ -239,7 +158,7 @@ class Compressed(Filter):
         if isinstance(body, Lasting):
             body.forms[coding, self.step.level] = form
 
-    def _send_whole(self, head: _Head, coding: str, body: bytes, form: bytes, now: int) -> None:
+    def _send_whole(self, head: AnswerHead, coding: str, body: bytes, form: bytes, now: int) -> None:
         if len(form) >= len(body) and not self.step.negotiation.choose(self.exchange.head.lines).must:
             self.inner.whole(head.varied(), body, len(body), False, now)
         else:
@@ -254,7 +173,7 @@ class Compressed(Filter):
         else:
             self._start(head, coding, length)
 
-    def _start(self, head: _Head, coding: str, length: int) -> None:
+    def _start(self, head: AnswerHead, coding: str, length: int) -> None:
         events = head.content_type[:17].lower() == b"text/event-stream"
         self.kind = kind = (self.step.events if events else self.step.kinds)[coding]
         turns = self.exchange.worker.turns

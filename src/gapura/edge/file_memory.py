@@ -6,6 +6,8 @@ import os
 import time
 from typing import Final
 
+from gapura.edge.lasting import Lasting
+
 FRESH: Final = 1_000_000_000
 """So long (ns) what was seen of a file counts without another look."""
 LARGEST: Final = 128 << 10
@@ -51,8 +53,9 @@ class FileCopy:
 
     @property
     def cost(self) -> int:
-        """Bytes that it holds."""
-        return len(self.body or b"") + _OVERHEAD
+        """Bytes that it holds, with room for the compressed forms of one that has them."""
+        size = len(self.body or b"")
+        return (2 * size if isinstance(self.body, Lasting) else size) + _OVERHEAD
 
 
 def look(info: os.stat_result) -> Look:

@@ -20,6 +20,7 @@ from gapura.edge.downstream import Downstream
 from gapura.edge.exchange import UNKNOWN, Exchange
 from gapura.edge.file_memory import FRESH, LARGEST, FileCopy, look
 from gapura.edge.folder import BUSY, FORBIDDEN, Folder, is_folder
+from gapura.edge.lasting import Lasting
 from gapura.edge.listing import Listing
 from gapura.edge.media_types import media_type
 from gapura.edge.precompressed import CODINGS, wanted
@@ -43,7 +44,9 @@ Found = tuple[FileCopy | None, int]
 class Files:
     """A compiled `files` route. An instance is a step."""
 
-    __slots__ = ("folder", "prefix", "index", "fallback", "key", "listing", "tries", "missing", "endings", "cache", "types")
+    __slots__ = (
+        "folder", "prefix", "index", "fallback", "key", "listing", "tries", "missing", "endings", "cache", "types", "lasting",
+    )  # fmt: skip
 
     def __init__(self, plan: RoutePlan) -> None:
         options = plan["files"] or _DEFAULTS
@@ -51,7 +54,8 @@ class Files:
         self.prefix = plan["path"].rstrip("/").encode() if plan["kind"] == "prefix" else b""
         self.index = [name.encode() for name in plan["index"]]
         self.fallback = plan["fallback"].lstrip("/").encode()
-        self.key = plan["folder"] + json.dumps(options)
+        self.lasting = plan["compress"] is not None
+        self.key = plan["folder"] + json.dumps([options, self.lasting])
         self.listing = options["listing"]
         self.tries = [text.encode() for text in options["tries"]]
         self.missing = options["missing"]
@@ -171,7 +175,8 @@ class Files:
                 body = os.pread(fd, copy.size + 1, 0)
             except OSError:
                 body = b""
-            copy.body = body if len(body) == copy.size else None
+            whole = len(body) == copy.size
+            copy.body = (Lasting(body) if self.lasting else body) if whole else None
         copy.content_type = media_type(copy.name, self.types)
         if ending:
             quoted, _, _ = copy.etag.rpartition(b'"')

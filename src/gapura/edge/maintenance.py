@@ -26,7 +26,9 @@ _CHALLENGES: Final = b"/.well-known/acme-challenge/"
 
 def gate(look: MaintenancePlan | None, closed: ClosedPlan, before: Step | None) -> Step:
     """What comes before the routes of a site in maintenance, after `before`. An end that has come opens it without the master."""
-    until, message = closed["until"], closed["message"]
+    until, sentence = closed["until"], closed["message"]
+    if sentence and sentence[-1].isalnum():
+        sentence += "."
     usual = look["retry_after"] if look else RETRY_AFTER
     allowed = networks(tuple(look["allow"]), ()) if look and look["allow"] else None
     page = error_pages.page(look["page"]) if look and look["page"] else None
@@ -42,7 +44,7 @@ def gate(look: MaintenancePlan | None, closed: ClosedPlan, before: Step | None) 
         after = max(1, math.ceil(until - now if until else usual))
         body = page.body(STATUS, exchange.request_id) if page is not None else None
         if page is None or body is None:
-            reason = message or exchange.say("maintenance")
+            reason = sentence or exchange.say("maintenance")
             title = exchange.say("maintenance_title")
             identity = exchange.request_id.decode("latin-1")
             body, lines = pages.render(STATUS, exchange.head, reason, identity, True, after, title, LOOK_AGAIN)
