@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from gapura.edge import basic_auth, guard
 from gapura.edge.router import Step
 
+from .backend import Request, Wire
 from .client import get
 from .edge import Edge
 
@@ -81,6 +84,77 @@ async def test_the_body_limit_of_a_route_holds(edge: Edge, more: str) -> None:
         assert await send("/", large, chunked) == 413
         assert await send("/large", large * 1000, chunked) == 200
     assert {len(request.body) for request in backend.requests if len(request.body) <= 11} <= {0, 10}
+
+
+async def test_pipelined_requests_are_judged_in_turn(edge: Edge) -> None:
+    await edge.start(f'[sites."*"]\nrespond = "in"\n{USERS}\n')
+    client = await edge.client()
+    client.send(get("/", LOGIN) + get("/", method="POST", body=b"abc") + get("/", LOGIN, method="POST", body=b"x" * 9) + get("/"))
+    assert [(await client.answer()).status for _ in range(4)] == [200, 401, 200, 401]
+
+
+async def test_a_client_that_has_said_all_still_gets_its_answer(edge: Edge) -> None:
+    await edge.start(f'[sites."*"]\nrespond = "in"\n{USERS}\n')
+    client = await edge.client()
+    client.send(get("/", LOGIN))
+    client.eof()
+    assert (await client.answer()).body == b"in"
+    assert await client.end() == b""
+
+
+async def test_an_upgrade_passes_all_of_it(edge: Edge) -> None:
+    async def auth(request: Request, wire: Wire) -> None:
+        wire.reply(b"", "200 OK", "Remote-User: alice", "Set-Cookie: s=1")
+
+    async def app(request: Request, wire: Wire) -> None:
+        wire.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Powered-By: x\r\n\r\nhello")
+        wire.say(await wire.reader.readexactly(3))
+
+    decides, behind = await edge.backend(auth), await edge.backend(app)
+    await edge.start(
+        f"""
+        [sites."*"]
+        proxy = "{behind.address}"
+        {USERS}
+        forward_auth = {{ to = "{decides.address}", headers = "Remote-User", answer_headers = "Set-Cookie" }}
+        allow = "private"
+        cors = {{ origins = "https://a.example", credentials = true }}
+        security_headers = true
+        """
+    )
+    client = await edge.client()
+    client.send(get("/", LOGIN, "Connection: Upgrade", "Upgrade: websocket", "Origin: https://a.example"))
+    head = await client.head()
+    assert (head.status, head.get("upgrade"), head.get("set-cookie")) == (101, "websocket", "s=1")
+    assert (head.get("access-control-allow-origin"), head.get("x-powered-by")) == ("https://a.example", None)
+    assert await client.reader.readexactly(5) == b"hello"
+    client.send(b"abc")
+    assert await client.reader.readexactly(3) == b"abc"
+    assert behind.requests[0].get("remote-user") == "alice"
+
+
+async def test_a_long_body_waits_in_the_kernel(edge: Edge) -> None:
+    """Not in the worker: while somebody decides, no more is read than what came along."""
+    let = asyncio.Event()
+
+    async def auth(request: Request, wire: Wire) -> None:
+        await let.wait()
+        wire.reply(b"", "204 No Content", length=False)
+
+    decides, behind = await edge.backend(auth), await edge.backend()
+    text = f'[sites."*"]\nproxy = "{behind.address}"\nbody_limit = "none"\nforward_auth = {{ to = "{decides.address}" }}\n'
+    await edge.start(text)
+    client = await edge.client()
+    body = b"x" * 8_000_000
+    client.send(get("/", method="POST", body=body))
+    await edge.until(lambda: decides.requests)
+    await asyncio.sleep(0.05)
+    [connection] = edge.worker.connections
+    held = sum(map(len, connection.exchange.handler._parts))  # type: ignore[union-attr]
+    assert held < 1_000_000
+    let.set()
+    assert (await client.answer()).status == 200
+    assert behind.requests[0].body == body
 
 
 def test_nothing_is_asked_for_nothing_is_done() -> None:
