@@ -7,19 +7,25 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapura.config.plan_tls import SiteTlsPlan
 from gapura.edge import recall
+from gapura.edge.downstream import Downstream
 from gapura.edge.exchange import Exchange
 
 from .client import get
 from .edge import Edge
 
 SITE = '[sites."*"]\nfiles = "www"\nprecompressed = true\ncache = { "*.html" = "no-cache" }\n'
+TLS: SiteTlsPlan = {
+    "auto": False, "local": False, "names": [], "certificate": "", "key": "", "client_ca": "", "client_auth": "", "redirect": -1,
+    "hsts": "",
+}  # fmt: skip
 _VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|(?<=\r\nX-Request-Id: )[^\r]+|\b[0-9a-f]{24}\b")
 
 
@@ -50,6 +56,10 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def entries(edge: Edge) -> int:
     return sum(map(len, edge.worker.recall.answers.values()))
+
+
+def connections(edge: Edge) -> list[Downstream]:
+    return [each for each in edge.worker.connections if isinstance(each, Downstream)]
 
 
 async def still(edge: Edge) -> None:
@@ -127,7 +137,7 @@ async def test_what_is_remembered(edge: Edge, www: Path, request_bytes: bytes, k
     await still(edge)
     client.send(request_bytes)
     await client.head()
-    await edge.until(lambda: all(connection.exchange is None for connection in edge.worker.connections))
+    await edge.until(lambda: all(connection.exchange is None for connection in connections(edge)))
     assert entries(edge) == kept
 
 
@@ -137,20 +147,30 @@ async def test_a_request_in_pieces_is_not(edge: Edge, www: Path) -> None:
     whole = get("/app.js")
     for cut in (1, 20, len(whole) - 2):
         client.send(whole[:cut])
-        await edge.until(lambda: any(each.reader.buffer for each in edge.worker.connections))
+        await edge.until(lambda: any(each.reader.buffer for each in connections(edge)))
         client.send(whole[cut:])
         assert (await client.answer()).status == 200
     assert entries(edge) == 0
 
 
-@pytest.mark.parametrize("way", ["trusted", "sampled", "json", "draining", "step"])
+@pytest.mark.parametrize("way", ["trusted", "sampled", "json", "draining", "step", "mirror", "client", "maintenance", "tls"])
 async def test_where_it_would_be_seen(edge: Edge, www: Path, way: str, made: list[bytes]) -> None:
     keys: dict[str, dict[str, Any]] = {
         "trusted": {"trusted_proxies": ["127.0.0.1"]},
         "sampled": {"access_log": {"path": "access.log", "sample": {"rate": 0.5}}},
         "json": {"access_log": {"path": "access.log", "format": "json"}},
     }
-    await edge.start(SITE + ('limit = "1000/s"\n' if way == "step" else ""), **keys.get(way, {}))
+    more = {
+        "step": 'limit = "1000/s"\n',
+        "mirror": 'mirror = "127.0.0.1:1"\n',
+        "client": '[[sites."*".routes]]\nmatch = { client = "10.0.0.0/8" }\nrespond = "for others"\n',
+    }
+    await edge.start(SITE + more.get(way, ""), **keys.get(way, {}))
+    (site,) = edge.worker.snapshot.router.sites
+    if way == "maintenance":
+        cast(Any, site.plan)["closed"] = {"until": 0.0, "message": ""}  # whom it lets in is not a matter of the request
+    elif way == "tls":
+        site.plan["tls"] = TLS  # a redirect follows as soon as there is a certificate
     client = await edge.client()
     await client.ask("/app.js")
     if way == "draining":
@@ -167,7 +187,7 @@ async def test_without_files_nothing_is_kept(edge: Edge) -> None:
     await edge.start('[sites."*"]\nrespond = "x"\n')
     client = await edge.client()
     await client.ask("/")
-    (connection,) = edge.worker.connections
+    (connection,) = connections(edge)
     assert connection.recall is None
     assert connection.raw == b""
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from gapura.edge.certificates import policy_of
 from gapura.edge.file_memory import FRESH
 
 if TYPE_CHECKING:
     from gapura.edge.access_log import AccessLog
     from gapura.edge.downstream import Downstream
     from gapura.edge.exchange import Exchange
+    from gapura.edge.router import Site
 
 MOST: Final = 2048
 """Answers remembered for one scheme. Bodies are those of the file memory, or no longer kept than a second."""
@@ -117,14 +119,27 @@ class Recall:
 
 def repeatable(exchange: Exchange) -> bool:
     """Whether nothing but the bytes of the request, the configuration and the file decided about the answer."""
-    head, route = exchange.head, exchange.route
+    head, route, site = exchange.head, exchange.route, exchange.site
     return (
         route is not None
+        and site is not None
+        and _steady(site, exchange.sink.scheme)
         and len(route.steps) == 1
+        and route.plan["traffic"] is None
         and not exchange.reroutes
         and head.minor == 1
         and head.keep_alive
         and not head.length_seen
         and not head.request_id
         and not exchange.worker.trust.networks
+    )
+
+
+def _steady(site: Site, scheme: bytes) -> bool:
+    """Whether a site chooses a route by the request alone: not by who asks, by a certificate, or by the time."""
+    tls = site.plan["tls"]
+    return (
+        not site.plan["closed"]
+        and (tls is None or (scheme == b"https" and not policy_of(tls)))
+        and not any(route.plan["match"] and route.plan["match"]["client"] for route in site.routes)
     )
