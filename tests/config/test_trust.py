@@ -63,3 +63,12 @@ def test_the_file_that_was_read_counts_not_what_lies_there_now(configure: Config
     loaded = examine(file)
     os.chown(file, 0, -1)
     assert len(untrusted(loaded.sources, loaded.plan)) == 1
+
+
+def test_a_command_that_sets_dns_records_is_a_command(configure: Configure) -> None:
+    site = '[sites."*.example.com"]\nrespond = "hello"\ntls = "auto"\n'
+    file = configure('[edge.acme]\ndns = { exec = "hook" }\n' + site)
+    os.chown(file, 65534, 0)
+    assert "belongs to nobody" in messages(file)[0]
+    os.chown(configure("[edge.acme]\n" + site), 65534, 0)
+    assert messages(file) == []

@@ -83,6 +83,10 @@ class Secure:
         except (OSError, ssl.SSLError):
             return b""
 
+    def await_another(self, before: bytes) -> None:
+        """Wait until another certificate is served."""
+        until(lambda: self.shown() not in (before, b""), 30, "the new certificate is served")
+
     def curl(self, host: str, ca: Path, *options: str) -> str:
         """What curl gets over HTTPS, verified with this root."""
         place = f"{host}:{self.https}:127.0.0.1"
@@ -205,7 +209,7 @@ def test_renewals_and_reloads_under_load_cost_no_request(secure: Secure) -> None
         for number in range(2):
             before = secure.shown()
             secure.site.gapura("certificates", "--renew", HOST)
-            until(lambda before=before: secure.shown() not in (before, b""), 30, "the new certificate is served")
+            secure.await_another(before)
             secure.configure(HOST, more=section(f'sites."more{number}.test"', respond="more", tls="auto"))
             secure.site.gapura("reload")
             visitors.reached(50)
@@ -326,8 +330,9 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_local_names_have_https_that_curl_believes(secure: Secure) -> None:
     secure.configure("app.localhost", "shop.test", "nas.home.arpa", "shop.madeup")
     secure.site.up(ready=False)
+    until(lambda: secure.shown("shop.madeup"), 20)
     for host in ("app.localhost", "shop.test", "nas.home.arpa", "shop.madeup"):
-        until(lambda host=host: secure.curl(host, secure.local_root()) == f"hello from {host}", 20)
+        assert secure.curl(host, secure.local_root()) == f"hello from {host}"
     assert "unable to get local issuer" in secure.curl("app.localhost", Path("/etc/ssl/certs/ca-certificates.crt"))
     secure.local_root().unlink()
     secure.configure("app.localhost", "another.test")
