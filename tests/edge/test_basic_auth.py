@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 import threading
@@ -222,8 +221,7 @@ async def test_a_password_is_checked_once(edge: Edge, monkeypatch: pytest.Monkey
     browser = [await edge.client() for _ in range(6)]
     for client in browser:
         client.send(get("/", login()))
-    await edge.until(lambda: slow.asked and len(edge.worker.connections) == 6)
-    await asyncio.sleep(0.01)
+    await edge.until(lambda: slow.asked and sum(found.exchange is not None for found in edge.worker.connections) == 6)
     slow.let.set()
     assert [(await client.answer()).status for client in browser] == [200] * 6
     assert [(await client.ask("/", login())).status for client in browser] == [200] * 6

@@ -148,8 +148,8 @@ async def test_a_long_body_waits_in_the_kernel(edge: Edge) -> None:
     body = b"x" * 8_000_000
     client.send(get("/", method="POST", body=body))
     await edge.until(lambda: decides.requests)
-    await asyncio.sleep(0.05)
     [connection] = edge.worker.connections
+    await edge.until(lambda: connection.body_paused)
     held = sum(map(len, connection.exchange.handler._parts))  # type: ignore[union-attr]
     assert held < 1_000_000
     let.set()
