@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gapura.edge.downstream import SENDING
+from gapura.edge.downstream import SENDING, Downstream
 
 from .client import get
 from .edge import Edge
@@ -136,6 +136,7 @@ async def test_a_large_file_goes_to_a_slow_client_in_pieces(edge: Edge, www: Pat
     client.send(get("/big"))
     assert (await client.head()).get("content-length") == str(size)
     (connection,) = edge.worker.connections
+    assert isinstance(connection, Downstream)
     await edge.until(lambda: connection.phase == SENDING)
     assert connection.transport.get_write_buffer_size() == 0
     assert await client.reader.readexactly(size) == (www / "big").read_bytes()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gapura.edge import sending
-from gapura.edge.downstream import SENDING
+from gapura.edge.downstream import SENDING, Downstream
 from gapura.edge.exchange import Exchange
 from gapura.edge.filter import Filter
 
@@ -104,6 +104,7 @@ async def stuck(edge: Edge, client: Client) -> None:
     client.send(get("/big"))
     await client.head()
     (connection,) = edge.worker.connections
+    assert isinstance(connection, Downstream)
     await edge.until(lambda: connection.phase == SENDING)
 
 
