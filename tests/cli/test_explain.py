@@ -118,3 +118,15 @@ respond = "beta"
     told = gapura("explain", "a.example/x/")
     assert "405, with Allow: PUT" in told.out
     assert gapura("explain", "a.example/x/", "-H", "no header").status == 2
+
+
+def test_what_somebody_would_have_to_show(folder: Path, gapura: Any) -> None:
+    keys = 'respond = "in"\nallow = "10.0.0.0/8"\nbasic_auth = { users = { a = "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=" } }\n'
+    (folder / "gapura.toml").write_text(f'[sites.x]\n{keys}forward_auth = {{ to = "127.0.0.1:9" }}\n[sites.y]\n{keys}satisfy = "any"\n')
+    out = gapura("explain", "http://x/", "--client", "11.1.1.1").out
+    assert "access    11.1.1.1 may not come in: 403" in out
+    assert "access    a name and a password, of the configuration (basic_auth)" in out
+    assert "access    127.0.0.1:9 decides, asked for / (forward_auth)" in out
+    assert "10.1.1.1 may come in\n" in gapura("explain", "http://x/", "--client", "10.1.1.1").out
+    assert 'needs nothing else (satisfy = "any")' in gapura("explain", "http://y/", "--client", "10.1.1.1").out
+    assert "11.1.1.1 needs what follows" in gapura("explain", "http://y/", "--client", "11.1.1.1").out

@@ -12,6 +12,7 @@ from gapura.cli import render, talk
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.cli.status import goes_to
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address, listens
+from gapura.config.plan_access import AccessPlan
 from gapura.errors import EXIT_USAGE, ClientError, CommandError
 
 if TYPE_CHECKING:
@@ -98,10 +99,33 @@ def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = 
         answer["status"] = 404
         return answer
     answer["route"] = route.plan
+    answer["access"] = judged(route.plan["access"], client)
     if route.plan["action"] == "proxy":
         upstream = plan["upstreams"][route.plan["upstream"]]
         answer["upstream"] = {key: upstream[key] for key in ("name", "app", "policy", "hold")}
     return answer
+
+
+def judged(access: AccessPlan | None, client: str) -> list[str]:
+    """What a client at this address would have to show, in sentences; nothing when everybody may ask."""
+    from gapura.edge.networks import networks
+
+    if access is None:
+        return []
+    found = []
+    listed, either = access["networks"], access["satisfy"] == "any"
+    if listed is not None:
+        holds = networks(tuple(listed["allow"]), tuple(listed["deny"])).holds(client.encode())
+        if either and holds:
+            return [f'{client} may come in, and needs nothing else (satisfy = "any")']
+        found.append(f"{client} {'may come in' if holds else 'needs what follows' if either else 'may not come in: 403'}")
+    if access["basic_auth"]:
+        found.append(f"a name and a password, {access['basic_auth']['file'] or 'of the configuration'} (basic_auth)")
+    if access["jwt"]:
+        found.append(f"a token signed for {access['jwt']['keys'] or access['jwt']['jwks']} (jwt)")
+    if access["forward_auth"]:
+        found.append(f"{access['forward_auth']['upstream']} decides, asked for {access['forward_auth']['path']} (forward_auth)")
+    return found
 
 
 def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -170,6 +194,8 @@ def _tell(answer: dict[str, Any]) -> None:
         return
     kind = f"{route['kind']}, with conditions" if route["match"] else route["kind"]
     click.echo(f"route     {route['path']} ({kind})  {goes_to(dict(route))}")
+    for sentence in answer["access"]:
+        click.echo(f"access    {sentence}")
     if answer["upstream"] is None:
         return
     upstream = answer["upstream"]
