@@ -86,6 +86,17 @@ async def test_a_site_and_its_routes_share_a_count_a_route_has_its_own(edge: Edg
     assert [(await client.ask(path)).status for path in paths] == [200, 200, 429, 429, 200, 429, 200, 200]
 
 
+async def test_routes_with_limits_of_their_own_count_apart(edge: Edge) -> None:
+    routes = "".join(
+        f'[[sites."*".routes]]\n{match}\nrespond = "x"\nlimit = "1/h"\n'
+        for match in ('path = "/a"', 'path = "/b"', 'path = "/a"\nmethods = ["POST"]')
+    )
+    await edge.start(routes)
+    client = await edge.client()
+    asked = [("GET", "/a"), ("GET", "/b"), ("POST", "/a"), ("GET", "/a"), ("GET", "/b"), ("POST", "/a")]
+    assert [(await client.ask(path, method=method)).status for method, path in asked] == [200] * 3 + [429] * 3
+
+
 async def test_a_count_outlives_a_reload(edge: Edge) -> None:
     text = SITE + 'limit = "2/h"\n'
     await edge.start(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .options import Options
 from .plan_limit import ConnectionsPlan, LimitPlan, RatePlan
 from .schema_limit import ConnectionLimit, RateLimit, rate_of
-from .schema_site import Route
+from .schema_site import Action, Route
 
 NANOSECONDS = 1_000_000_000
 
@@ -43,6 +43,6 @@ def _zone(options: Options, key: str, what: str) -> str:
     """Routes that have a limit from their site share its count; a route's own is its own, whatever its place in the file."""
     where = str(options.site_path[1])
     if getattr(options.route, key) is not None and isinstance(options.route, Route):
-        match = options.route.model_dump(include=set(Route.__annotations__), exclude_defaults=True)
+        match = options.route.model_dump(include=set(Route.model_fields) - set(Action.model_fields), exclude_defaults=True)
         where += f" {sorted(match.items())}"
     return f"{key} {where} {what}"
