@@ -24,7 +24,7 @@ def plan(methods: list[str] | None = None, **tests: object) -> MatchPlan:
 
 def asking(target: str = "/", *lines: str, method: str = "GET", client: bytes = b"10.0.0.1") -> SimpleNamespace:
     block = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: a.example", *lines]).encode("latin-1")
-    return SimpleNamespace(head=parse_request(block), client=client, groups=None)
+    return SimpleNamespace(head=parse_request(block), client=client, groups=None, rewritten=b"")
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,14 @@ respond = "none"
 path = "/page/"
 respond = {{ body = "$uri $request_uri $rest $args" }}
 [[sites."*".routes]]
+path = "/page/"
+match = {{ query = {{ new = true }} }}
+respond = "by its new argument"
+[[sites."*".routes]]
+path = "/newly/"
+rewrite = {{ to = "/page/x?new=1", reroute = true }}
+respond = "never"
+[[sites."*".routes]]
 path = "/round"
 rewrite = {{ to = "/round/about", reroute = true }}
 respond = "never"
@@ -217,6 +225,7 @@ async def test_another_route(edge: Edge) -> None:
     await edge.start(SITE.format(address=backend.address))
     client = await edge.client()
     assert (await client.ask("/files/a?q=1")).body == b"/page/GET /files/a?q=1 GET q=1"
+    assert (await client.ask("/newly/?old=1")).body == b"by its new argument"
     assert (await client.ask("/files/c")).body == b"none"
     assert (await client.ask("/users/x")).status == 404
     answer = await client.ask("/round")

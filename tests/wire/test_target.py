@@ -114,3 +114,20 @@ def test_resolving_ends_it(segments: list[bytes]) -> None:
 
 def test_a_slash_may_be_decoded_where_that_is_asked_for() -> None:
     assert unescape(b"a%2Fb%25", keep_slash=False) == b"a/b%"
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        (b"/a%2fb", b"/a%2Fb"),
+        (b"/a%2Fb", b"/a%2Fb"),
+        (b"/a%252Fb", b"/a%252Fb"),
+        (b"/a%25252Fb", b"/a%25252Fb"),
+        (b"/a%25%32Fb", b"/a%252Fb"),
+        (b"/a%252fb", b"/a%2fb"),
+        (b"/a%2541", b"/a%41"),
+    ],
+)
+def test_what_only_looks_like_an_encoded_slash_is_told_apart(raw: bytes, plain: bytes) -> None:
+    assert unescape(raw) == plain
+    assert resolve(raw)[0] == plain

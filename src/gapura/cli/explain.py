@@ -65,6 +65,7 @@ class _Asking:
     def __init__(self, head: RequestHead, client: str) -> None:
         self.head = head
         self.client = client.encode()
+        self.rewritten = b""
         self.groups: re.Match[bytes] | None = None
 
 

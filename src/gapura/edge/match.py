@@ -23,6 +23,7 @@ class Asking(Protocol):
 
     head: RequestHead
     client: bytes
+    rewritten: bytes
 
 
 Condition = Callable[[Asking], bool]
@@ -88,7 +89,7 @@ def _header(asking: Asking, name: bytes) -> list[bytes]:
 
 def _argument(asking: Asking, name: bytes) -> list[bytes]:
     """Values behind the ?, decoded as forms encode them (`+` is a space)."""
-    query = asking.head.target.partition(b"?")[2]
+    query = (asking.rewritten or asking.head.target).partition(b"?")[2]
     found = []
     for pair in query.split(b"&"):
         key, _, value = pair.partition(b"=")

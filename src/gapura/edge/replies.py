@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Callable, Container
 from typing import Final
@@ -13,6 +12,7 @@ from gapura.edge.lasting import Lasting
 from gapura.edge.router import Step
 from gapura.edge.variables import Quote, compile_text, quote_path, quote_url
 
+_MARKUP: Final = ((b"&", b"&amp;"), (b"<", b"&lt;"), (b">", b"&gt;"), (b'"', b"&quot;"), (b"'", b"&#x27;"))
 MAX_LOCATION: Final = 16384
 """Bytes of an address; a longer one, made of groups that are used many times, is cut."""
 
@@ -65,7 +65,9 @@ def _escape_for(content_type: str) -> Quote | None:
 
 def escape_markup(value: bytes) -> bytes:
     """A value as text or in a quoted attribute of HTML and XML."""
-    return html.escape(value.decode("utf-8", "replace")).encode()
+    for plain, escaped in _MARKUP:
+        value = value.replace(plain, escaped)
+    return value
 
 
 def escape_script(value: bytes) -> bytes:
