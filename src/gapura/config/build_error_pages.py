@@ -6,9 +6,7 @@ import os
 
 from .findings import Findings
 from .plan_error_pages import ErrorPagesPlan
-from .positions import Path
 from .schema_error_pages import ErrorPagesOptions
-from .words import shown
 
 
 class ErrorPages:
@@ -19,18 +17,13 @@ class ErrorPages:
         self._pages = pages or {}
         self._intercept = intercept
 
-    def with_those(self, options: ErrorPagesOptions, path: Path | None, findings: Findings, files: str | None = None) -> ErrorPages:
-        """What holds where `options` are said inside. `files` is the folder of the action `files`. A page that is not there is told
-        at `path`, if that is given; it works without.
-        """
+    def with_those(self, options: ErrorPagesOptions, files: str | None = None) -> ErrorPages:
+        """What holds where `options` are said inside. `files` is the folder of the action `files`."""
         pages = dict(self._pages)
         for status, text in (options.error_pages or {}).items():
             if status.endswith("xx"):
                 pages = {other: file for other, file in pages.items() if other[0] != status[0]}
-            pages[status] = file = page_file(self._folder, text, files)
-            if path is not None and not os.path.isfile(file):
-                message = f"there is no file {shown(file)}"
-                findings.warn((*path, "error_pages", status), message, "until there is, visitors get Gapura's own page")
+            pages[status] = page_file(self._folder, text, files)
         intercept = self._intercept if options.intercept_errors is None else options.intercept_errors
         return ErrorPages(self._folder, pages, intercept)
 
@@ -41,7 +34,7 @@ class ErrorPages:
 
 def edge_pages(findings: Findings, edge: ErrorPagesOptions) -> ErrorPagesPlan | None:
     """What holds where no site answers."""
-    return ErrorPages(os.path.dirname(findings.sources.file)).with_those(edge, ("edge",), findings).plan()
+    return ErrorPages(os.path.dirname(findings.sources.file)).with_those(edge).plan()
 
 
 def page_file(folder: str, text: str, files: str | None) -> str:

@@ -86,8 +86,8 @@ class Sites:
             routes.append({**self._plan(path, site, path, site), "action": "nowhere"})
         self._check_paths(path, site, routes)
         tls = site_tls(self.findings, (*path, "tls"), site.tls, hosts, self.auto, self.folder)
-        pages = self._error_pages(path, site, None)
-        look = maintenance(self.findings, path, site, self.folder)
+        pages = self._error_pages(site, None)
+        look = maintenance(site, self.folder)
         access_log = self.logs.of_site(site.access_log, (*path, "access_log"))
         self.plans.append(
             {
@@ -166,7 +166,7 @@ class Sites:
             "limit": limit(options),
             "edit": edit(options, groups),
             "compress": compress(options),
-            "error_pages": self._error_pages(path, route, site),
+            "error_pages": self._error_pages(route, site),
             "files": files(options),
             "traffic": shares,
         }
@@ -196,15 +196,14 @@ class Sites:
             check_text(self.findings, (*path, "respond", "body"), route.respond.body, groups)
         return groups
 
-    def _error_pages(self, path: Path, options: Action, site: Site | None) -> ErrorPagesPlan | None:
-        """Of a route in its site; of a site with None. What is missing is told once."""
-        said = ErrorPages(self.folder).with_those(self.edge, None, self.findings)
+    def _error_pages(self, options: Action, site: Site | None) -> ErrorPagesPlan | None:
+        """Of a route in its site; of a site with None."""
+        said = ErrorPages(self.folder).with_those(self.edge)
         if site is not None:
-            said = said.with_those(site, None, self.findings, site.files)
+            said = said.with_those(site, site.files)
         if site is options:
             return said.plan()
-        files = options.files if site is None or options.files is not None else site.files
-        return said.with_those(options, path, self.findings, files).plan()
+        return said.with_those(options, options.files if site is None or options.files is not None else site.files).plan()
 
     def _check_action(self, path: Path, route: Action) -> None:
         actions = _actions(route)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, Problem
 from ..listening import port_owner
+from .check_pages import check_pages
 from .findings import Findings
 from .load import examine
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address, listens
@@ -88,7 +89,7 @@ def check(plan: Plan, file: str) -> list[Problem]:
     _check_listeners(findings, plan)
     if os.geteuid() == 0:
         findings.problems += untrusted(findings.sources, plan)
-    edge_user(findings, plan)
+    check_pages(findings, plan, edge_user(findings, plan))
     check_app_folders(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)

@@ -122,13 +122,13 @@ def _zstd(level: int) -> Kind:
 
 
 _BROTLI_SHAPES: Final = (  # by level: quality, window, memory
-    (1, 12, 20_000), (1, 17, 310_000), (2, 17, 660_000), (3, 17, 660_000), (4, 17, 950_000), (5, 17, 1_800_000), (6, 18, 3_200_000),
+    (1, 12, 20_000), (1, 17, 310_000), (2, 17, 660_000), (3, 17, 660_000), (4, 17, 950_000), (5, 17, 1_800_000),
 )  # fmt: skip
 
 
 def _brotli(level: int) -> Kind:
     brotli = importlib.import_module("brotli")
-    quality, window, memory = _BROTLI_SHAPES[min(level, 6)]
+    quality, window, memory = _BROTLI_SHAPES[min(level, 5)]
     return _made(lambda: _Brotli(brotli, quality, window), _FAST if level <= 2 else _SLOW, memory)
 
 
