@@ -122,7 +122,8 @@ respond = "beta"
 
 def test_what_somebody_would_have_to_show(folder: Path, gapura: Any) -> None:
     keys = 'respond = "in"\nallow = "10.0.0.0/8"\nbasic_auth = { users = { a = "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=" } }\n'
-    (folder / "gapura.toml").write_text(f'[sites.x]\n{keys}forward_auth = {{ to = "127.0.0.1:9" }}\n[sites.y]\n{keys}satisfy = "any"\n')
+    asking = 'forward_auth = { to = "127.0.0.1:9" }\n'
+    (folder / "gapura.toml").write_text(f'[sites.x]\n{keys}{asking}[sites.y]\n{keys}satisfy = "any"\n')
     out = gapura("explain", "http://x/", "--client", "11.1.1.1").out
     assert "access    11.1.1.1 may not come in: 403" in out
     assert "access    a name and a password, of the configuration (basic_auth)" in out
