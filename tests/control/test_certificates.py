@@ -94,7 +94,8 @@ class Kept:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    monkeypatch.setattr(certificates, "SWEEP", 0.05)
     before = own_children()
     one = Kept(tmp_path)
     yield one
@@ -141,7 +142,7 @@ def test_a_public_name_is_served_locally_first_and_ordered_then(kept: Kept) -> N
     assert kinds == ["ca", "certificate", "record", "record"], "the order is written down before it begins"
 
 
-def test_a_child_that_is_killed_is_a_failure_like_others(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_is_killed_is_a_failure_like_others(kept: Kept) -> None:
     kept.apply("alvin.xyz")
     kept.until(lambda: any(one.job["job"] == "order" for one in kept.certificates._errands))
     (order,) = [one for one in kept.certificates._errands if one.job["job"] == "order"]

@@ -1,4 +1,4 @@
-"""Which host names only this network can know. Asks no network."""
+"""Which host names only this network can know. Asks no network. Control imports this, so nothing large is imported here."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import ipaddress
 import os
 from functools import cache
 from typing import Final
-
-from .addresses import is_private
 
 RESERVED: Final = ("localhost", "local", "internal", "test", "example", "invalid", "onion")
 """Last labels that no public DNS answers (RFC 6761, 6762, 7686; ICANN's .internal)."""
@@ -20,12 +18,8 @@ def is_local(host: str) -> bool:
     So it is with names of one label, below a reserved label or a top-level domain that does not exist, and with private addresses.
     """
     name = host.removeprefix("*.").strip("[]")
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
-        return is_private(name)
+    if is_address(name):
+        return not ipaddress.ip_address(name).is_global
     _, dot, last = name.rpartition(".")
     return not dot or last in RESERVED or last not in top_level_domains()
 
