@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from .section import Also, Section, Text, wrapped
 from .words import did_you_mean, shown, wrong
@@ -122,7 +122,9 @@ class FilesOptions(Section):
     """`files`: what is looked for, in this order: "$uri" (what follows the matched path), "$uri/" (an index in it), "$uri.html",
     "/file"; at the end "=404", "=403" or "=410" may say the status when nothing is there. nginx: try_files."""
     precompressed: Annotated[
-        list[str] | None, BeforeValidator(_precompressed), Also({"anyOf": [{"type": "boolean"}, {"type": "array"}]})
+        list[Annotated[str, WithJsonSchema({"enum": list(ENCODINGS)})]] | None,
+        BeforeValidator(_precompressed),
+        Also({"type": ["boolean", "string"]}),
     ] = None
     """`files`: whether a neighbour that is compressed already (app.js.br, .zst, .gz) is sent to who accepts it; or a list of
     endings, the most wanted first. One that is older than the file does not count. nginx: gzip_static."""
