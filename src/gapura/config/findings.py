@@ -33,8 +33,10 @@ class Findings:
             self._add(self.sources.problem(path, message, hint, at_key=at_key))
 
     def warn(self, path: Path, message: str, hint: str = "", *, at_key: bool = False) -> None:
-        """Something that works but is probably not meant."""
-        self.warnings.append(self.sources.problem(path, message, hint, at_key=at_key, warning=True))
+        """Something that works but is probably not meant. What several routes have of their site is told once."""
+        warning = self.sources.problem(path, message, hint, at_key=at_key, warning=True)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def is_faulty(self, path: Path) -> bool:
         """Whether something at, in or around `path` is known to be wrong."""
