@@ -112,17 +112,17 @@ async def test_without_a_token(edge: Edge) -> None:
 @pytest.mark.parametrize(
     ("more", "status"),
     [
-        ({"exp": int(time.time()) - 10}, 200),  # within the leeway
-        ({"exp": int(time.time()) - 100}, 401),
+        ({"exp": -10}, 200),  # within the leeway
+        ({"exp": -100}, 401),
         ({"exp": None}, 401),
         ({"exp": "tomorrow"}, 401),
         ({"exp": 1e400}, 401),
         ({"exp": float("nan")}, 401),
         ({"exp": [1]}, 401),
-        ({"nbf": int(time.time()) + 10}, 200),
-        ({"nbf": int(time.time()) + 100}, 401),
+        ({"nbf": 10}, 200),
+        ({"nbf": 100}, 401),
         ({"nbf": "x"}, 401),
-        ({"iat": int(time.time()) + 10_000}, 200),
+        ({"iat": 10_000}, 200),
         ({"iss": "https://b.example"}, 401),
         ({"iss": None}, 401),
         ({"iss": ["https://a.example"]}, 401),
@@ -141,8 +141,13 @@ async def test_without_a_token(edge: Edge) -> None:
     ],
 )
 async def test_what_a_token_must_say(edge: Edge, more: dict[str, Any], status: int) -> None:
+    """Times are seconds from now."""
     table = ', issuer = "https://a.example", audience = ["web", "app"], claims = { role = ["admin", "root"], scope = "read" }'
     await start(edge, table)
+    now = int(time.time())
+    more = {
+        name: value + now if name in ("exp", "nbf", "iat") and isinstance(value, int) else value for name, value in more.items()
+    }
     said = {"iss": "https://a.example", "aud": "web", "role": "admin", "scope": "read", **claims(), **more}
     bearer = raw({"alg": "HS256"}, {name: value for name, value in said.items() if value is not None})
     answer = await ask(edge, bearer)
