@@ -22,7 +22,7 @@ class Authority:
         self.folder = folder
         self.key: Key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         self.certificate = (
             x509.CertificateBuilder()
             .subject_name(self.name)
@@ -58,7 +58,7 @@ class Authority:
         `days` and `age`: how long it is still valid, and since when; a negative number is in the past.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         words = subject or {"commonName": names[0] if names else "nobody"}
         usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         oids = {

@@ -126,7 +126,7 @@ def imports(path: Path) -> Iterator[str]:
 def without_world(path: Path) -> bool:
     """Whether a source file belongs to the code that knows no sockets, loops, processes and threads."""
     match path.relative_to(SOURCE).parts:
-        case ("config", "check.py" | "reach.py" | "__main__.py"):
+        case ("config", "certificates.py" | "check.py" | "reach.py" | "__main__.py"):
             return False
         case ("wire" | "balance" | "config", *_) | ("procs", "lifecycle.py"):
             return True

@@ -34,7 +34,8 @@ def plan(board: Board, count: int, health: Any = HEALTH_PLAN, name: str = "api",
         board.cells[at + READY_AT] = 1
         server = {"id": f"unix:/none/{slot}", "host": "", "port": 0, "path": f"/none/{slot}", "slots": [slot], "down": False}
         servers.append(server | {"max_fails": 1, "fail_timeout": 10.0, "max_conns": 0, "backup": False} | words)
-    return cast(Plan, {"upstreams": {name: {"name": name, "app": False, "servers": servers, "health": health}}})
+    upstream = {"name": name, "app": False, "servers": servers, "health": health, "tls": None}
+    return cast(Plan, {"edge": {"user": ""}, "paths": {"run": ""}, "upstreams": {name: upstream}})
 
 
 async def stopped(health: Health) -> None:

@@ -126,10 +126,10 @@ class Master:
         apps = {"api": {"log_size": 0, "log_files": 1}} if app else {}
         return {
             "paths": {"run": str(self.run), "logs": str(self.run / "logs"), "lib": ""},
-            "edge": {"acme": None},
+            "edge": {"acme": None, "user": ""},
             "sites": [],
             "apps": apps,
-            "upstreams": {"api": {"name": "api", "app": app, "servers": servers, "names": [], "health": health}},
+            "upstreams": {"api": {"name": "api", "app": app, "servers": servers, "names": [], "health": health, "tls": None}},
         }
 
     def commit(self, plan: dict[str, Any]) -> None:

@@ -74,7 +74,7 @@ class Bench:
         self.now = START
         self.servers = [server_plan(0), server_plan(1)]
         plan = cast(HealthPlan, HEALTH_PLAN | health)
-        upstream = cast(UpstreamPlan, {"name": "api", "app": app, "servers": self.servers, "health": plan})
+        upstream = cast(UpstreamPlan, {"name": "api", "app": app, "servers": self.servers, "health": plan, "tls": None})
         self.watches = []
         for number, server in enumerate(self.servers):
             at = self.board.slot(number)

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from ssl import SSLContext
 
 LINGER_0 = struct.pack("ii", 1, 0)
 
@@ -154,12 +155,12 @@ class Backend:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    async def start(self, port: int = 0, path: str = "") -> Backend:
+    async def start(self, port: int = 0, path: str = "", ssl: SSLContext | None = None) -> Backend:
         limit = 1 << 17
         if path:
             self._server = await asyncio.start_unix_server(self._connection, path, limit=limit)
         else:
-            self._server = await asyncio.start_server(self._connection, "127.0.0.1", port, limit=limit)
+            self._server = await asyncio.start_server(self._connection, "127.0.0.1", port, limit=limit, ssl=ssl)
             self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.authority import Authority
+
 from .backend import Request, Wire
 from .client import Client, get
 from .edge import Edge
@@ -125,7 +125,7 @@ async def test_names_exact_before_wildcard_before_the_rest(secure: Secure, autho
 async def test_a_name_that_is_not_ours(secure: Secure, authority: Authority, name: str | None) -> None:
     pair = authority.issue("a.example", "c.example")
     await secure.start(site("a.example", pair) + site("c.example", pair) + '[sites."b.example"]\nrespond = "plain"\n')
-    with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
         await secure.client(name)
 
 
@@ -172,7 +172,7 @@ async def test_http_becomes_https(secure: Secure, authority: Authority) -> None:
     )
     for method, status in (("GET", 301), ("HEAD", 301), ("POST", 308)):
         client = await secure.edge.client()
-        client.send(get("/x/y?q=%20{\"}", host="A.Example:8080", method=method))
+        client.send(get('/x/y?q=%20{"}', host="A.Example:8080", method=method))
         answer = await client.answer(method)
         location = f"https://a.example:{secure.port}/x/y?q=%20%7B%22%7D"
         assert (answer.status, answer.get("location")) == (status, location)
@@ -206,7 +206,7 @@ async def test_a_certificate_that_is_got_later(secure: Secure, authority: Author
     await secure.start('[sites."a.example"]\nrespond = "x"\ntls = "auto"\n')
     client = await secure.edge.client()
     assert (await client.ask()).body == b"x"  # no redirect while there is nothing behind it
-    with pytest.raises(ssl.SSLError, match="(?i)unrecognized.name"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
         await secure.client()
     folder = secure.edge.folder / ".gapura" / "lib" / "certificates" / "a.example"
     folder.mkdir(parents=True)
@@ -262,10 +262,10 @@ async def test_a_new_certificate_is_noticed_and_a_bad_one_is_not_taken(
     assert await seen() not in (first, second)
 
 
-async def test_three_thousand_names_cost_nothing_until_asked_for(secure: Secure, authority: Authority) -> None:
+async def test_names_cost_nothing_until_asked_for(secure: Secure, authority: Authority) -> None:
     pair = authority.issue("*.a.example")
     sites = "".join(site(f"s{number}.a.example", pair) for number in range(20))
-    names = "".join(f'[sites."n{number}.example"]\nrespond = "x"\ntls = "auto"\n' for number in range(300))
+    names = "".join(f'[sites."n{number}.example"]\nrespond = "x"\ntls = "auto"\n' for number in range(40))
     await secure.start(sites + names)
     assert secure.edge.worker.certificates._known == {}
     for number in range(5):
@@ -469,12 +469,14 @@ async def session_of(
     """Whether the session was taken up again, and the one to go on with; in a thread, since asyncio offers none of this."""
 
     def talk() -> tuple[bool, ssl.SSLSession]:
-        with socket.create_connection(("127.0.0.1", secure.port)) as sock:
-            with context.wrap_socket(sock, server_hostname=name, session=session) as tls:
-                tls.sendall(get(host=name))
-                assert tls.recv(9) == b"HTTP/1.1 "
-                tls.recv(1 << 16)
-                assert tls.session is not None
-                return bool(tls.session_reused), tls.session
+        with (
+            socket.create_connection(("127.0.0.1", secure.port)) as sock,
+            context.wrap_socket(sock, server_hostname=name, session=session) as tls,
+        ):
+            tls.sendall(get(host=name))
+            assert tls.recv(9) == b"HTTP/1.1 "
+            tls.recv(1 << 16)
+            assert tls.session is not None
+            return bool(tls.session_reused), tls.session
 
     return await asyncio.to_thread(talk)

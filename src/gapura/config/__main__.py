@@ -7,6 +7,7 @@ import os
 import sys
 
 from ..errors import EXIT_CONFIG, EXIT_USAGE, ConfigError, Problem
+from .certificates import check_certificates
 from .check import resolve
 from .findings import Findings
 from .load import Loaded, examine
@@ -39,6 +40,7 @@ def grant(loaded: Loaded) -> list[Problem]:
         findings.problems += untrusted(loaded.sources, loaded.plan)
     loaded.plan["edge"]["user"] = edge_user(findings, loaded.plan)
     check_app_folders(findings, loaded.plan)
+    check_certificates(findings, loaded.plan)
     findings.close()
     return findings.warnings
 

@@ -144,6 +144,10 @@ class Upstreams:
         except AddressError as error:
             self.findings.error((*path, "address"), str(error), error.hint)
             return
+        tls = plan["tls"]
+        if address.path and tls is not None and tls["verify"] and not tls["server_name"]:
+            hint = 'write tls = { server_name = "…" }: the name in its certificate'
+            self.findings.error((*path, "address"), "a UNIX socket has no name that a certificate could be for", hint)
         label = str(address)
         if label in seen:
             self.findings.error((*path, "address"), f"{label} is listed twice", "keep one; for a larger share give it a weight")

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ..errors import ConfigError, Problem
 from ..listening import port_owner
+from .certificates import check_certificates
 from .check_pages import check_pages
 from .findings import Findings
 from .load import examine
@@ -91,6 +92,7 @@ def check(plan: Plan, file: str) -> list[Problem]:
         findings.problems += untrusted(findings.sources, plan)
     check_pages(findings, plan, edge_user(findings, plan))
     check_app_folders(findings, plan)
+    check_certificates(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)
     for path, route in file_routes(findings, plan):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Final, TypedDict
 
 CERTIFICATE: Final = "certificate.pem"
@@ -69,6 +70,11 @@ def pair_of(tls: SiteTlsPlan, name: str, lib: str) -> Pair:
 def copy_of(run: str, path: str) -> str:
     """Where the master copies a file for workers that run as another user and may not read the original."""
     return os.path.join(run, "tls", hashlib.sha256(os.fsencode(path)).hexdigest()[:32] + ".pem")
+
+
+def place(user: str, run: str) -> Callable[[str], str]:
+    """Where a worker or control that runs as `user` ("": as the master) reads a file of the configuration."""
+    return (lambda path: copy_of(run, path)) if user else (lambda path: path)
 
 
 def pairs(sites: list[SiteTlsPlan], lib: str) -> list[Pair]:

@@ -6,12 +6,16 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 from collections.abc import Callable
 
 from gapura import __version__
+from gapura.outgoing import why
 
 Address = tuple[str, int] | str
 """Numeric host and port, or the path of a UNIX socket."""
+Secure = tuple[ssl.SSLContext, str]
+"""TLS to the server, and the name that its certificate must have."""
 
 STATUS_LINE = 1024
 """Longest status line that is read, in bytes."""
@@ -45,6 +49,7 @@ class Check:
         "_loop",
         "_sock",
         "_request",
+        "_secure",
         "_done",
         "_timer",
         "_answer",
@@ -62,12 +67,14 @@ class Check:
         self._sock: socket.socket | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._request = b""
+        self._secure: Secure | None = None
         self._answer = bytearray()
         self._courtesy = COURTESY
 
-    def begin(self, address: Address, request: bytes, timeout: float) -> None:
-        """Start to connect. The verdict never comes out of this call itself, but later from the loop."""
+    def begin(self, address: Address, request: bytes, timeout: float, secure: Secure | None = None) -> None:
+        """Start to connect, over TLS with `secure`. The verdict never comes out of this call itself, but later from the loop."""
         self._request = request
+        self._secure = secure
         self._timer = self._loop.call_later(timeout, self._late)
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         try:
@@ -93,6 +100,46 @@ class Check:
             return
         self._loop.remove_writer(self._sock)
         self.connected = True
+        if self._secure is None:
+            self._ask()
+            return
+        context, name = self._secure
+        try:
+            self._sock = context.wrap_socket(self._sock, do_handshake_on_connect=False, server_hostname=name)
+        except (OSError, ValueError) as error:
+            self._refused(error, name)
+        else:
+            self._shake()
+
+    def _shake(self) -> None:
+        """Go on with the TLS handshake."""
+        sock = self._sock
+        assert isinstance(sock, ssl.SSLSocket)
+        assert self._secure is not None
+        try:
+            sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._loop.remove_writer(sock)
+            self._loop.add_reader(sock, self._shake)
+        except ssl.SSLWantWriteError:
+            self._loop.add_writer(sock, self._shake)
+        except (OSError, ValueError) as error:
+            self._refused(error, self._secure[1])
+        else:
+            self._loop.remove_writer(sock)
+            self._loop.remove_reader(sock)
+            self._ask()
+
+    def _refused(self, error: Exception, name: str) -> None:
+        self._close()
+        self._verdict(0, why(error, name))
+
+    def refuse(self, error: Exception, name: str) -> None:
+        """Instead of `begin`: TLS is not possible at all, for a reason of this side. The verdict comes later from the loop."""
+        self._loop.call_soon(self._refused, error, name)
+
+    def _ask(self) -> None:
+        assert self._sock is not None
         self._loop.add_reader(self._sock, self._readable)
         try:
             self._sock.send(self._request)  # a fresh connection takes these few hundred bytes whole
@@ -103,7 +150,7 @@ class Check:
         assert self._sock is not None
         try:
             data = self._sock.recv(16384)
-        except (BlockingIOError, InterruptedError):
+        except (BlockingIOError, InterruptedError, ssl.SSLWantReadError):
             return
         except OSError as error:
             self._failed(error.errno or errno.EIO)

@@ -8,8 +8,10 @@ import time
 
 from gapura.board import HEALTH, HEALTHY, Board
 from gapura.config.plan import Plan
+from gapura.config.plan_tls import place
 from gapura.control.check import Check
 from gapura.control.watch import Watch
+from gapura.outgoing import Files, Outgoing, expected_name
 
 SHORTEST, LONGEST = 0.01, 0.05
 """Seconds between two looks at the board: exact enough for a check to begin on time, few enough to cost next to nothing."""
@@ -23,6 +25,7 @@ class Health:
     def __init__(self, loop: asyncio.AbstractEventLoop, board: Board) -> None:
         self.board = board
         self.watches: dict[int, Watch] = {}
+        self.outgoing = Outgoing()
         self._loop = loop
         self._timer: asyncio.TimerHandle | None = None
 
@@ -33,6 +36,7 @@ class Health:
         checks were turned off is healthy again; one marked `down` is left alone.
         """
         now = time.monotonic_ns()
+        self.outgoing.place = place(plan["edge"]["user"], plan["paths"]["run"])
         wanted = [
             (upstream, server, slot)
             for upstream in plan["upstreams"].values()
@@ -40,7 +44,7 @@ class Health:
             for slot in server["slots"]
         ]
         before, self.watches = self.watches, {}
-        for place, (upstream, server, slot) in enumerate(wanted):
+        for number, (upstream, server, slot) in enumerate(wanted):
             health = upstream["health"]
             if health is None or server["down"]:
                 self._absolve(slot)
@@ -50,7 +54,7 @@ class Health:
                 del before[slot]
                 watch.update(upstream, health, server)
             else:
-                due = now + int(health["interval"] * 1e9 * place / len(wanted))
+                due = now + int(health["interval"] * 1e9 * number / len(wanted))
                 watch = Watch(self.board, upstream, health, server, slot, due)
             self.watches[slot] = watch
         for watch in before.values():
@@ -100,4 +104,14 @@ class Health:
 
         check = Check(self._loop, now, done)
         watch.under_way.append(check)
-        check.begin(watch.address(), watch.request, watch.health["timeout"])
+        if watch.tls is None:
+            check.begin(watch.address(), watch.request, watch.health["timeout"])
+            return
+        tls, server = watch.tls, watch.server
+        name = expected_name(tls["server_name"], server["name"], server["host"])
+        try:
+            context = self.outgoing.context(Files(tls["verify"], tls["ca"], tls["certificate"], tls["key"]), now)
+        except (OSError, ValueError) as error:
+            check.refuse(error, name)
+        else:
+            check.begin(watch.address(), watch.request, watch.health["timeout"], (context, name))

@@ -46,6 +46,7 @@ class Watch:
         "key",
         "name",
         "instance",
+        "tls",
         "server",
         "health",
         "request",
@@ -83,6 +84,7 @@ class Watch:
         self.server = server
         self.health = health
         self.instance = upstream["app"]
+        self.tls = upstream["tls"]
         self.name = f"{upstream['name']}: {server['id'] if upstream['app'] else address(server)}"
         self.request = request(health["path"], health["host"])
         self.fail_timeout = int(server["fail_timeout"] * 1e9)

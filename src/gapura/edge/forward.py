@@ -38,8 +38,9 @@ SWITCHING_PROTOCOLS: Final = 101
 EARLY_HINTS: Final = 103
 
 CLAIMING, HELD, CONNECTING, WAITING, RELAYING, OVER = range(6)
-STALE, REFUSED, BROKEN, INVALID, LATE = range(5)
-"""How an attempt failed: a kept connection had been closed; no connection; closed before it answered; nonsense; too late."""
+STALE, REFUSED, BROKEN, INVALID, LATE, UNTRUSTED = range(6)
+"""How an attempt failed: a kept connection had been closed; no connection; closed before it answered; nonsense; too late; not
+who it should be, and sent nothing."""
 
 log = logging.getLogger("edge")
 
@@ -123,7 +124,7 @@ class Forward:
         # what cannot be repeated never goes out on a connection that the server may have closed just now
         repeatable = exchange.head.method in IDEMPOTENT and 0 <= exchange.head.length <= REPLAY
         if repeatable and (trouble is None or trouble.failure != BROKEN):
-            connection = pool.take(server, slot, port, self)
+            connection = pool.take(server, slot, port, self, self.upstream.plan["tls"])
             if connection is not None:
                 self.reused = True
                 self._send(connection, now)
@@ -131,7 +132,7 @@ class Forward:
         self.reused = False
         self.state = CONNECTING
         self.deadline = now + self.options.connect_ns
-        self.connection = pool.open(server, slot, port, self, self.upstream.keepalive)
+        self.connection = pool.open(server, slot, port, self, self.upstream.keepalive, self.upstream.plan["tls"])
 
     def on_connected(self, connection: ServerConnection) -> None:
         trouble = self.trouble
@@ -338,8 +339,8 @@ class Forward:
 
     # -- failures -------------------------------------------------------------------------------------------------------
 
-    def on_refused(self, reason: str) -> None:
-        self._failed(REFUSED, f"no connection: {reason}")
+    def on_refused(self, reason: str, untrusted: bool = False) -> None:
+        self._failed(UNTRUSTED if untrusted else REFUSED, reason if untrusted else f"no connection: {reason}")
 
     def on_broken(self, error: ServerError, answering: bool) -> None:
         if answering:
@@ -375,7 +376,7 @@ class Forward:
             exchange.handler = None
             exchange.sink.abort()
             return
-        if failure != REFUSED and not self._repeatable:
+        if failure not in (REFUSED, UNTRUSTED) and not self._repeatable:
             self._answered_by_nobody(failure)
             return
         trouble = self.trouble
@@ -402,7 +403,7 @@ class Forward:
         exchange = self.exchange
         trouble = self.trouble
         failure = trouble.failure if trouble else STALE
-        if failure in (INVALID, LATE) or (failure == BROKEN and not self.upstream.hold_ns):
+        if failure in (INVALID, LATE, UNTRUSTED) or (failure == BROKEN and not self.upstream.hold_ns):
             self._answered_by_nobody(failure)
             return
         again = failure in (REFUSED, BROKEN) or self.held_until > 0
@@ -440,7 +441,10 @@ class Forward:
 
     def _explain(self, failure: int) -> str:
         lang = pages.language(self.exchange.head)
-        return pages.sentence(lang, {REFUSED: "refused", BROKEN: "broken", INVALID: "invalid", LATE: "late"}.get(failure, "broken"))
+        return pages.sentence(
+            lang,
+            {REFUSED: "refused", BROKEN: "broken", INVALID: "invalid", LATE: "late", UNTRUSTED: "untrusted"}.get(failure, "broken"),
+        )
 
     # -- letting go -----------------------------------------------------------------------------------------------------
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from ssl import SSLContext, SSLError
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from gapura.balance.server import Server
 from gapura.board import HIT_AT, READY_AT
 from gapura.errors import ServerError
+from gapura.outgoing import Files, expected_name, why
 from gapura.wire.http1 import BODY, ResponseReader, ResponseSink
 
 if TYPE_CHECKING:
+    from gapura.config.plan_tls import UpstreamTlsPlan
     from gapura.edge.worker import Worker
 
 HIGH_WATER: Final = 64 << 10
+_NO_TLS: Final = (SSLError, ConnectionResetError, ConnectionAbortedError)
+"""What a connection ends with that came about, but not over TLS."""
 
 
 class User(ResponseSink, Protocol):
@@ -25,7 +30,9 @@ class User(ResponseSink, Protocol):
     """It wants no more for now."""
 
     def on_connected(self, connection: ServerConnection) -> None: ...
-    def on_refused(self, reason: str) -> None: ...
+    def on_refused(self, reason: str, untrusted: bool = False) -> None:
+        """There is no connection; `untrusted`: there could be, but the server is not who it should be."""
+
     def on_broken(self, error: ServerError, answering: bool) -> None:
         """The connection is of no use any more; `answering`: part of an answer had arrived."""
 
@@ -44,6 +51,7 @@ class ServerConnection:
         "slot",
         "port",
         "server_id",
+        "tls",
         "keep",
         "user",
         "reader",
@@ -54,11 +62,14 @@ class ServerConnection:
         "task",
     )
 
-    def __init__(self, pool: Pool, server: Server, slot: int, port: int, user: User, keep: int) -> None:
+    def __init__(
+        self, pool: Pool, server: Server, slot: int, port: int, user: User, keep: int, tls: UpstreamTlsPlan | None
+    ) -> None:
         self.pool = pool
         self.slot = slot
         self.port = port
         self.server_id = server.id
+        self.tls = tls
         self.keep = keep
         self.user: User | None = user
         self.reader = ResponseReader(user)
@@ -114,6 +125,10 @@ class ServerConnection:
         except ServerError as error:
             user.on_broken(error, self.reader.answering)
 
+    def eof_received(self) -> bool:
+        """Nothing is left to say to a server that says no more; TLS asks."""
+        return False
+
     def pause_writing(self) -> None:
         if self.user is not None:
             self.user.on_server_slow()
@@ -145,7 +160,7 @@ class Pool:
         self.worker = worker
         self._idle: dict[int, deque[ServerConnection]] = {}
 
-    def take(self, server: Server, slot: int, port: int, user: User) -> ServerConnection | None:
+    def take(self, server: Server, slot: int, port: int, user: User, tls: UpstreamTlsPlan | None) -> ServerConnection | None:
         """An idle connection to this server, opened since it is known to be up."""
         idle = self._idle.get(slot)
         while idle:
@@ -155,6 +170,7 @@ class Pool:
             if (
                 connection.port == port
                 and connection.server_id == server.id
+                and connection.tls == tls
                 and not connection.lost
                 and opened >= cells[slot + READY_AT]
                 and opened >= cells[slot + HIT_AT]
@@ -164,10 +180,13 @@ class Pool:
             connection.close()
         return None
 
-    def open(self, server: Server, slot: int, port: int, user: User, keep: int) -> ServerConnection:
+    def open(self, server: Server, slot: int, port: int, user: User, keep: int, tls: UpstreamTlsPlan | None) -> ServerConnection:
         """Begin to connect; the user hears `on_connected` or `on_refused`."""
-        connection = ServerConnection(self, server, slot, port, user, keep)
-        connection.task = self.worker.loop.create_task(self._connect(connection, server.host, port, server.path))
+        connection = ServerConnection(self, server, slot, port, user, keep, tls)
+        way = (
+            self._connect(connection, server.host, port, server.path) if tls is None else self._connect_tls(connection, server, tls)
+        )
+        connection.task = self.worker.loop.create_task(way)
         return connection
 
     async def _connect(self, connection: ServerConnection, host: str, port: int, path: str) -> None:
@@ -183,6 +202,32 @@ class Pool:
                 connection.user.on_refused(str(error) or type(error).__name__)
         finally:
             connection.task = None
+
+    async def _connect_tls(self, connection: ServerConnection, server: Server, tls: UpstreamTlsPlan) -> None:
+        name = expected_name(tls["server_name"], server.plan["name"], server.host)
+        files = Files(tls["verify"], tls["ca"], tls["certificate"], tls["key"])
+        reached = False
+        try:
+            context = self.worker.outgoing.context(files, monotonic_ns())
+            reached = True
+            await self._reach(connection, server, context, name)
+        except (OSError, ValueError) as error:
+            if connection.user is None:
+                return
+            if reached and isinstance(error, OSError) and not isinstance(error, _NO_TLS):
+                connection.user.on_refused(str(error) or type(error).__name__)
+            else:
+                connection.user.on_refused(why(error, name), untrusted=True)
+        finally:
+            connection.task = None
+
+    async def _reach(self, connection: ServerConnection, server: Server, context: SSLContext, name: str) -> None:
+        loop = self.worker.loop
+        protocol = cast(asyncio.Protocol, connection)
+        if server.path:
+            await loop.create_unix_connection(lambda: protocol, server.path, ssl=context, server_hostname=name)
+        else:
+            await loop.create_connection(lambda: protocol, server.host, connection.port, ssl=context, server_hostname=name)
 
     def give_back(self, connection: ServerConnection, idle_until: int) -> None:
         """The user is done: keep the connection until `idle_until` when it can be used again."""

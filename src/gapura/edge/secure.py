@@ -35,7 +35,7 @@ def gate(tls: SiteTlsPlan, edge: EdgePlan) -> Step:
             if hsts:
                 Hsts(exchange, hsts)
             return NEXT
-        if exchange.head.path.startswith(CHALLENGES):
+        if exchange.head.path.startswith(CHALLENGES) and not policy:
             return NEXT
         if port > 0 and not _over_tls_already(exchange):
             if policy or not tls["auto"] or exchange.worker.certificates.ready(exchange.host_name, monotonic_ns()):

@@ -21,6 +21,7 @@ from gapura import ipc
 from gapura import log as gapura_log
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.plan import LimitsPlan, Plan, listens
+from gapura.config.plan_tls import place
 from gapura.edge.certificates import Certificates
 from gapura.edge.downstream import Downstream
 from gapura.edge.encrypted import Encrypted
@@ -36,6 +37,7 @@ from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
 from gapura.edge.turns import Turns
 from gapura.errors import GapuraError
+from gapura.outgoing import Outgoing
 from gapura.tally import Tally
 
 BEAT: Final = 0.1
@@ -75,6 +77,7 @@ class Worker:
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
         self.certificates = Certificates()
+        self.outgoing = Outgoing()
         self.limits: LimitsPlan
         self.head_ns = self.body_ns = self.send_ns = self.handshake_ns = self.idle_ns = self.drain_ns = 0
         self._tasks: set[asyncio.Task[object]] = set()
@@ -208,6 +211,7 @@ class Worker:
             gc.collect()
             gc.freeze()  # what exists now stays: collections need not look at it again
         self.certificates.settle(snapshot.plan)
+        self.outgoing.place = place(snapshot.plan["edge"]["user"], snapshot.plan["paths"]["run"])
         for listener in self.listeners.values():
             self._accept(listener)
         self.say({"type": "committed", "generation": snapshot.generation})

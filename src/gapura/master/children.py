@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable
 
@@ -29,6 +30,8 @@ SHORT_LIFE = 1.0
 LONGEST_DELAY = 5.0
 HANDSHAKE = 1.0
 """Seconds that a connection may take from its first packet until it is queued; socket queues are emptied after that."""
+TICKETS = 43200.0
+"""Seconds until TLS sessions are sealed with another secret (RFC 9325 §3.4); OpenSSL's tickets hold for two hours."""
 LIVE_ON = 86400.0
 """A worker that another one has replaced serves the downloads and WebSockets that it has for at most so long (s)."""
 
@@ -48,6 +51,7 @@ class Children:
         self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
         self.log_losses = LogLosses()
+        self._secret = os.urandom(32)
         self.keeper = Keeper(lambda: self._running[1] if self._running else None)
         self._outputs: dict[str, Output] = {}
         self._workers = 0
@@ -120,6 +124,13 @@ class Children:
         for child in self._seated():
             child.tell("abort", generation=generation)
         self._release_surplus()
+
+    def rekey(self) -> None:
+        """Have the workers seal TLS sessions with another secret: who comes with one sealed before shakes hands anew, once."""
+        self._secret = os.urandom(32)
+        for child in self.crew:
+            if child.role == WORKER:
+                child.tell("tickets", secret=self._secret.hex())
 
     def unlisten(self, addresses: Iterable[Address]) -> None:
         """Have everybody accept what is queued on these addresses, then close them."""
@@ -282,6 +293,8 @@ class Children:
         if role == CONTROL:
             for name, output in self._outputs.items():
                 child.link.send({"type": "output", "name": name}, output.lent)
+        else:
+            child.tell("tickets", secret=self._secret.hex())
         if self._running is not None:
             generation, plan = self._running
             child.tell("prepare", generation=generation, plan=plan)

@@ -23,8 +23,9 @@ from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, CommandError, C
 from gapura.ipc import Message
 from gapura.master import folders, status
 from gapura.master.child import HEARTBEAT
-from gapura.master.children import Children
+from gapura.master.children import TICKETS, Children
 from gapura.master.commands import Commands, Server
+from gapura.master.copies import LOOK
 from gapura.master.fleet import Fleet
 from gapura.master.instance import Ground
 from gapura.master.loader import load
@@ -173,6 +174,8 @@ class Master:
         door.remember(state.get("generation"), state.get("scale"))
         door.maintenance = Maintenance(plan["paths"]["lib"])
         self.loop.every(MEMORY_INTERVAL, fleet.watch_memory)
+        self.loop.every(TICKETS, children.rekey)
+        self.loop.every(LOOK, door.copies.look)
         self.loop.every(FOLDER_INTERVAL, self._keep_folder)
         self.loop.every(INTERVAL, Rotation(self.loop, lambda: door.plan, self._reopen_workers).look)
         return door

@@ -17,6 +17,7 @@ from gapura.config.plan import Plan, expand, listens
 from gapura.errors import CommandError
 from gapura.ipc import Message
 from gapura.master.children import Children
+from gapura.master.copies import Copies
 from gapura.master.fleet import Fleet
 from gapura.master.loop import Loop, Steps, Task, Timer, until
 from gapura.master.maintenance import Maintenance, meant
@@ -40,6 +41,7 @@ class Door:
         self.sockets = sockets
         self.slots = slots
         self.children = children
+        self.copies = Copies()
         self.fleet = fleet
         self.loading = loading
         self.plan: Plan | None = None
@@ -187,6 +189,7 @@ class Door:
             failure = yield from self.children.prepare(generation, plan)
             if failure:
                 raise CommandError("the new configuration was not taken up", failure)
+            self.copies.settle(plan)
         except BaseException:
             self.children.abort(generation)
             self.slots.give_back(fresh)
