@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
-from urllib.parse import unquote_to_bytes
 
 from gapura.config.plan_match import MatchPlan, TestPlan
 from gapura.config.regexes import compiled
@@ -16,6 +16,7 @@ from gapura.wire.request import RequestHead
 FITS, FITS_NOT, OTHER_METHOD = range(3)
 """The route is for this request; it is not; it would be, were it not for the method."""
 _REMEMBERED: Final = 4096
+_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 class Asking(Protocol):
@@ -93,9 +94,13 @@ def _argument(asking: Asking, name: bytes) -> list[bytes]:
     found = []
     for pair in query.split(b"&"):
         key, _, value = pair.partition(b"=")
-        if pair and unquote_to_bytes(key.replace(b"+", b" ")) == name:
-            found.append(unquote_to_bytes(value.replace(b"+", b" ")))
+        if pair and _decoded(key) == name:
+            found.append(_decoded(value))
     return found
+
+
+def _decoded(text: bytes) -> bytes:
+    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text.replace(b"+", b" "))
 
 
 def _cookie(asking: Asking, name: bytes) -> list[bytes]:
