@@ -36,14 +36,20 @@ def local(**changes: Any) -> dict[str, Any]:
     return {"source": "local", "ca": CA, "not_after": NOW + 60 * DAY, "renew_at": NOW + 30 * DAY, **changes}
 
 
+def stand_in(**changes: Any) -> dict[str, Any]:
+    return local(provisional=True, **changes)
+
+
 @pytest.mark.parametrize(
     ("public", "record", "task"),
     [
         (True, {}, LOCAL),  # https works at once
-        (True, local(), ORDER),
-        (True, local(next_try=NOW + 1), NOTHING),
-        (True, local(next_try=NOW), ORDER),
-        (True, local(renew_at=NOW - 1, next_try=NOW + 1), LOCAL),
+        (True, stand_in(), ORDER),
+        (True, stand_in(next_try=NOW + 1), NOTHING),
+        (True, stand_in(next_try=NOW), ORDER),
+        (True, stand_in(renew_at=NOW - 1, next_try=NOW + 1), LOCAL),
+        (True, local(next_try=NOW + 1), LOCAL),  # visitors must not be sent to it any more
+        (False, stand_in(), LOCAL),
         (True, local(ca="another"), LOCAL),
         (True, acme(), NOTHING),
         (True, acme(renew_at=NOW - 1), ORDER),
@@ -72,7 +78,7 @@ def test_a_ca_that_may_not_be_read_says_nothing_against_a_certificate(tmp_path: 
 
 
 def test_tries_become_rarer_and_never_end(tmp_path: Path) -> None:
-    one, now, waits = certificate(tmp_path, **local()), NOW, []
+    one, now, waits = certificate(tmp_path, **stand_in()), NOW, []
     for _ in range(12):
         assert one.task(now, CA) == ORDER
         one.begin(now)
@@ -87,7 +93,7 @@ def test_tries_become_rarer_and_never_end(tmp_path: Path) -> None:
 
 
 def test_nobody_knocks_before_the_authority_wants_it(tmp_path: Path) -> None:
-    one = certificate(tmp_path, **local())
+    one = certificate(tmp_path, **stand_in())
     one.failed("too many requests", {"u": NOW + 7200}, ["u"], NOW)
     assert one.value("next_try") >= NOW + 7200
     one.failed("too many requests", {"u": NOW + 90_000}, ["u", "another"], NOW)
@@ -96,22 +102,22 @@ def test_nobody_knocks_before_the_authority_wants_it(tmp_path: Path) -> None:
 
 
 def test_what_failed_is_known_after_a_restart(tmp_path: Path) -> None:
-    one = certificate(tmp_path, **local(next_try=NOW + 500, failures=3, problem="why", blocked={"u": NOW + 400}))
+    one = certificate(tmp_path, **stand_in(next_try=NOW + 500, failures=3, problem="why", blocked={"u": NOW + 400}))
     assert one.task(NOW, CA) == NOTHING
     assert one.row()["problem"] == "why"
     assert one.row()["failures"] == 3
 
 
 def test_an_order_that_was_cut_off_begins_anew_at_once_but_not_without_end(tmp_path: Path) -> None:
-    one = certificate(tmp_path, **local(begun=NOW - 5))
+    one = certificate(tmp_path, **stand_in(begun=NOW - 5))
     assert one.task(NOW, CA) == ORDER
-    again = certificate(tmp_path / "2", **local(begun=NOW - 5, interrupted=1))
+    again = certificate(tmp_path / "2", **stand_in(begun=NOW - 5, interrupted=1))
     assert again.task(NOW, CA) == NOTHING
     assert again.value("next_try") > NOW
 
 
 def test_a_local_certificate_takes_nothing_away_from_what_is_known_about_orders(tmp_path: Path) -> None:
-    one = certificate(tmp_path, **local(failures=2, next_try=NOW + 9, problem="why"))
+    one = certificate(tmp_path, **stand_in(failures=2, next_try=NOW + 9, problem="why"))
     one.got(local(renew_at=NOW + 80 * DAY))
     assert (one.number("failures"), one.value("next_try"), one.record["problem"]) == (2, NOW + 9, "why")
     one.got(acme())

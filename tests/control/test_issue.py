@@ -351,7 +351,7 @@ def test_an_authority_may_say_when_to_renew(relay: Relayed, misbehaving: Callabl
         return 200, {"Retry-After": "21600", "Content-Type": "application/json"}, json.dumps(window).encode()
 
     one = misbehaving(answer)
-    issue.run(relay, {"job": "local", "hosts": ["a.test"], "records": {}, "key": "ecdsa"})
+    issue.run(relay, {"job": "local", "hosts": ["a.test"], "public": [], "records": {}, "key": "ecdsa"})
     pem = relay.kept["certificate", "a.test"]["secret"]["certificate"]
     (tmp_path / "certificate.pem").write_text(pem)
     item = {"host": "a.test", "directory": one.url, "file": str(tmp_path / "certificate.pem")}
@@ -398,7 +398,7 @@ def test_what_a_renewal_replaces_is_told(
 
 def test_local_certificates_are_of_one_ca(relay: Relayed) -> None:
     for hosts in (["a.localhost", "*.b.test"], ["10.0.0.5"]):
-        issue.run(relay, {"job": "local", "hosts": hosts, "records": {}, "key": "ecdsa"})
+        issue.run(relay, {"job": "local", "hosts": hosts, "public": [], "records": {}, "key": "ecdsa"})
     root = relay.kept["ca", ""]["secret"]["certificate"]
     issuer = x509.load_pem_x509_certificate(root.encode()).subject
     assert {leaf_of(relay, folder).issuer for folder in ("a.localhost", "_.b.test", "10.0.0.5")} == {issuer}
@@ -408,6 +408,6 @@ def test_local_certificates_are_of_one_ca(relay: Relayed) -> None:
 @pytest.mark.parametrize("damage", ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
 def test_a_ca_that_is_damaged_is_made_anew(relay: Relayed, damage: str) -> None:
     relay.kept["ca", ""] = {"secret": {"certificate": damage, "key": damage}}
-    issue.run(relay, {"job": "local", "hosts": ["a.test"], "records": {}, "key": "ecdsa"})
+    issue.run(relay, {"job": "local", "hosts": ["a.test"], "public": [], "records": {}, "key": "ecdsa"})
     assert relay.said[-1] == {"type": "done"}
     assert leaf_of(relay, "a.test")

@@ -24,6 +24,7 @@ from tests.conftest import peer
 from gapura.cli import main, trust
 
 from .harness.authority import KEY_NAME, NameServer, Pebble, key_file
+from .harness.client import visit
 from .harness.proc import alive, children, until
 from .harness.site import Site, free_port, section
 
@@ -240,6 +241,7 @@ def test_an_order_outlives_control(secure: Secure) -> None:
     secure.site.down()
 
 
+@pytest.mark.full
 def test_the_child_that_hangs_with_a_killed_master_is_not_left(secure: Secure) -> None:
     authority = secure.authority(PEBBLE_VA_NOSLEEP="0", PEBBLE_VA_SLEEPTIME="3")
     authority.start()
@@ -264,6 +266,7 @@ def test_a_name_that_is_not_ours_yet_is_served_locally_until_it_is(secure: Secur
     secure.site.up(ready=False)
     secure.site.wait(lambda status: status["certificates"] and status["certificates"][0]["problem"], within=30)
     assert secure.curl(HOST, secure.local_root()) == f"hello from {HOST}"
+    assert visit(secure.site.port, host=HOST).status == 200, "nobody is sent to a certificate that browsers warn of"
     row = secure.row()
     assert (row["source"], row["wanted"], row["failures"]) == ("local", "acme", 1)
     assert time.time() + 30 < row["next_try"] < time.time() + 100
@@ -277,9 +280,11 @@ def test_a_name_that_is_not_ours_yet_is_served_locally_until_it_is(secure: Secur
     secure.site.gapura("certificates", "--renew", "all")
     secure.await_source("acme")
     assert secure.row()["problem"] == ""
+    until(lambda: visit(secure.site.port, host=HOST).status == 301, 5)
     secure.site.down()
 
 
+@pytest.mark.full
 def test_the_second_authority_helps_when_the_first_is_down(secure: Secure) -> None:
     first, second = secure.authority(), secure.authority()
     second.start()

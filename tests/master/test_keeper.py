@@ -111,6 +111,15 @@ def test_a_certificate_is_kept_with_its_key_for_nobody_else(place: Place, sealed
     assert sorted(os.listdir(folder)) == ["certificate.pem", "key.pem", "record.json"]
 
 
+def test_what_only_stands_in_is_marked_as_such(place: Place, sealed: Any) -> None:
+    marker = place.lib / "certificates" / "a.example" / "provisional"
+    for provisional in (True, False, True):
+        assert place.keep("certificate", "a.example", sealed(PAIR), record={"provisional": provisional}) == ""
+        assert marker.exists() == provisional
+    place.keep("certificate", "a.example", sealed(PAIR), record={})
+    assert not marker.exists()
+
+
 def test_other_edge_users_may_pass_but_not_look_around(place: Place, sealed: Any) -> None:
     place.plan["edge"]["user"] = "nobody"
     place.keep("certificate", "a.example", sealed(PAIR), record={})

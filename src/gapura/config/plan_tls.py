@@ -10,6 +10,8 @@ from typing import Final, TypedDict
 CERTIFICATE: Final = "certificate.pem"
 KEY: Final = "key.pem"
 """Files in the folder of a name whose certificate Gapura gets by itself."""
+PROVISIONAL: Final = "provisional"
+"""File in that folder while the local CA stands in for an authority: visitors over HTTP are not sent to HTTPS yet."""
 MAX_FILE: Final = 1 << 20
 """Bytes of a certificate, key or CA file; a longer one is something else."""
 

@@ -71,7 +71,10 @@ class Certificate:
         source, due = self.record["source"], self.value("renew_at") <= now
         if self.public and (source != ACME or due) and self.value("next_try") <= now:
             return ORDER
-        if (source == LOCAL and due) or (source == ACME and not self.public):
+        stands_in = bool(self.record.get("provisional"))
+        if source == LOCAL and (due or stands_in != self.public):
+            return LOCAL
+        if source == ACME and not self.public:
             return LOCAL
         return NOTHING
 

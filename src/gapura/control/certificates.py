@@ -147,7 +147,8 @@ class Certificates:
     def _issue_locally(self, certificates: list[Certificate]) -> None:
         hosts = [certificate.host for certificate in certificates]
         records = {certificate.host: certificate.record for certificate in certificates}
-        job = {"job": "local", "hosts": hosts, "records": records, "key": self._acme["key"]}
+        public = [certificate.host for certificate in certificates if certificate.public]
+        job = {"job": "local", "hosts": hosts, "public": public, "records": records, "key": self._acme["key"]}
 
         def heard(message: ipc.Message) -> None:
             if message.get("type") == "got":

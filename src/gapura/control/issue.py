@@ -47,6 +47,7 @@ def _local(relay: Relay, job: Job) -> None:
             **job["records"].get(host, {}),
             **found,
             "source": "local",
+            "provisional": host in job["public"],
             "ca": hashlib.sha256(root.certificate.encode()).hexdigest(),
             "renew_at": found["not_after"] - span / 3,
             "look_at": 0.0,

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from gapura.config.plan import Plan
-from gapura.config.plan_tls import MAX_FILE, Pair, SiteTlsPlan, copy_of, pair_of
+from gapura.config.plan_tls import MAX_FILE, PROVISIONAL, Pair, SiteTlsPlan, copy_of, pair_of
 
 LOOK: Final = 1_000_000_000
 """Nanoseconds between two looks at the files of a certificate, made when somebody asks for it."""
@@ -24,15 +24,33 @@ Signature = tuple[tuple[int, int, int], ...]
 
 
 class Certificate:
-    """One certificate: its files and the context made of them. `policy` is what a client had to show to get in."""
+    """One certificate: its files and the context made of them. `policy` is what a client had to show to get in.
 
-    __slots__ = ("files", "client_auth", "min_version", "policy", "_name", "_secret", "_context", "_seen", "_failed", "_looked_at")
+    `marker` is a file that is there while the local CA stands in for an authority; then `provisional`.
+    """
+
+    __slots__ = (
+        "marker",
+        "provisional",
+        "files",
+        "client_auth",
+        "min_version",
+        "policy",
+        "_name",
+        "_secret",
+        "_context",
+        "_seen",
+        "_failed",
+        "_looked_at",
+    )
 
     def __init__(self, name: str, files: Pair, tls: SiteTlsPlan, min_version: str, secret: bytes) -> None:
         self.files = files
         self.client_auth = tls["client_auth"]
         self.min_version = min_version
         self.policy = policy_of(tls)
+        self.marker = ""
+        self.provisional = False
         self._name = name
         self._secret = secret
         self._context: ssl.SSLContext | None = None
@@ -54,6 +72,7 @@ class Certificate:
             self._seal(self._context)
 
     def _look(self) -> None:
+        self.provisional = bool(self.marker) and os.path.exists(self.marker)
         signature = tuple(_facts(path) for path in self._paths())
         if signature == self._seen:
             return
@@ -192,9 +211,9 @@ class Certificates:
         return self._of(name) or (self._certificate(self._default, "*") if self._default else None)
 
     def ready(self, name: bytes, now: int) -> bool:
-        """Whether there is a usable certificate for the name of a site."""
+        """Whether there is a usable certificate for the name of a site, one that visitors can believe."""
         certificate = self.choose(name)
-        return certificate is not None and certificate.context(now) is not None
+        return certificate is not None and certificate.context(now) is not None and not certificate.provisional
 
     def _of(self, name: bytes) -> Certificate | None:
         tls = self._exact.get(name)
@@ -214,6 +233,7 @@ class Certificates:
         if found is None:
             min_version, lib, run, user = self._settings
             files = pair_of(tls, name, lib)
+            marker = os.path.join(os.path.dirname(files["certificate"]), PROVISIONAL) if tls["auto"] else ""
             if user:
                 files = {
                     "certificate": copy_of(run, files["certificate"]),
@@ -221,6 +241,7 @@ class Certificates:
                     "client_ca": copy_of(run, files["client_ca"]) if files["client_ca"] else "",
                 }
             found = self._known[key] = Certificate(name, files, tls, min_version, self._secret)
+            found.marker = marker
         return found
 
     @staticmethod

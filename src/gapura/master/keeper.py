@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gapura.config.plan import Plan
-from gapura.config.plan_tls import CERTIFICATE, KEY
+from gapura.config.plan_tls import CERTIFICATE, KEY, PROVISIONAL
 from gapura.ipc import Message
 from gapura.master.child import Child
 
@@ -106,8 +106,12 @@ class Keeper:
             place.prepare(CERTIFICATE, certificate, PUBLIC)
             place.prepare(RECORD, record, PUBLIC)
             place.remove(RECORD)
+            if message["record"].get("provisional"):
+                place.write(PROVISIONAL, b"", PUBLIC)
             for name in (KEY, CERTIFICATE, RECORD):
                 place.replace(name)
+            if not message["record"].get("provisional"):
+                place.remove(PROVISIONAL)
 
     def _record(self, plan: Plan, message: Message, fds: list[int]) -> None:
         with self._named(plan, message) as place:
