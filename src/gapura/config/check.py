@@ -23,6 +23,7 @@ from .load import examine
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address, listens
 from .positions import Path
 from .reach import check_app_folders, edge_user, file_routes, known_user
+from .secrets import check_secrets
 from .source import Sources
 from .trust import untrusted
 from .words import shown
@@ -93,6 +94,7 @@ def check(plan: Plan, file: str) -> list[Problem]:
     check_pages(findings, plan, edge_user(findings, plan))
     check_app_folders(findings, plan)
     check_certificates(findings, plan)
+    check_secrets(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)
     for path, route in file_routes(findings, plan):

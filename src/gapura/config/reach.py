@@ -67,7 +67,7 @@ def _check_secrets(findings: Findings, plan: Plan, user: str) -> None:
         for key, file in named.items():
             if file not in told and os.path.isfile(file) and (obstacle := first_obstacle(user, [file])):
                 hint = f"let its group read it: chgrp {shown(_group(user))} {shown(file)} && chmod 640 {shown(file)}"
-                findings.error((*path, key), f"workers run as {shown(user)}, and {obstacle}", hint)
+                findings.error(stands(findings, path, key), f"workers run as {shown(user)}, and {obstacle}", hint)
             told.add(file)
 
 
@@ -115,6 +115,14 @@ def routes(findings: Findings, plan: Plan) -> Iterator[tuple[Path, RoutePlan]]:
         count = len(site.get("routes", []))
         for index, route in enumerate(made["routes"]):
             yield ("sites", key, "routes", index) if index < count else ("sites", key), route
+
+
+def stands(findings: Findings, path: Path, key: str) -> Path:
+    """The place of a key of a route: with the route, or with the site that it is inherited from."""
+    here: Any = findings.sources.data
+    for part in path:
+        here = here[part]
+    return (*path, key) if key in here else (*path[:2], key)
 
 
 def first_obstacle(user: str, paths: Iterable[str]) -> str:
