@@ -54,6 +54,19 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return targets
 
 
+class Everything(set[int]):
+    """Every request was heard before."""
+
+    def __contains__(self, mark: object) -> bool:
+        return True
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember a request when it comes for the first time."""
+    monkeypatch.setattr(recall, "set", Everything, raising=False)
+
+
 def entries(edge: Edge) -> int:
     return sum(map(len, edge.worker.recall.answers.values()))
 
@@ -67,6 +80,20 @@ async def still(edge: Edge) -> None:
     await edge.until(lambda: time.time() % 1 < 0.3)
 
 
+async def test_what_comes_twice_is_remembered(edge: Edge, www: Path, made: list[bytes]) -> None:
+    await edge.start(SITE)
+    client = await edge.client()
+    await still(edge)
+    for count, kept in ((1, 0), (2, 1), (2, 1)):
+        await client.ask("/app.js")
+        assert (len(made), entries(edge)) == (count, kept)
+    for number in range(2 * recall.MOST + 50):
+        edge.worker.recall.heard.add(number)
+    await client.ask("/index.html")
+    assert len(edge.worker.recall.heard) < 10
+
+
+@pytest.mark.usefixtures("eager")
 async def test_the_second_one_is_recalled(edge: Edge, www: Path, made: list[bytes]) -> None:
     await edge.start(SITE, log="combined")
     client, other = await edge.client(), await edge.client()
@@ -87,6 +114,7 @@ async def test_the_second_one_is_recalled(edge: Edge, www: Path, made: list[byte
     assert [line.split('" ')[-1].split()[0] for line in lines] == [answer.get("x-request-id") for answer in [first, *again]]
 
 
+@pytest.mark.usefixtures("eager")
 async def test_it_lasts_less_than_a_second_and_no_longer_than_the_generation(edge: Edge, www: Path, made: list[bytes]) -> None:
     await edge.start(SITE)
     client = await edge.client()
@@ -131,6 +159,7 @@ async def test_it_lasts_less_than_a_second_and_no_longer_than_the_generation(edg
         (get("/app.js", method="POST"), False),
     ],
 )
+@pytest.mark.usefixtures("eager")
 async def test_what_is_remembered(edge: Edge, www: Path, request_bytes: bytes, kept: bool) -> None:
     await edge.start(SITE)
     client = await edge.client()
@@ -141,6 +170,7 @@ async def test_what_is_remembered(edge: Edge, www: Path, request_bytes: bytes, k
     assert entries(edge) == kept
 
 
+@pytest.mark.usefixtures("eager")
 async def test_a_request_in_pieces_is_not(edge: Edge, www: Path) -> None:
     await edge.start(SITE)
     client = await edge.client()
@@ -154,6 +184,7 @@ async def test_a_request_in_pieces_is_not(edge: Edge, www: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["trusted", "sampled", "json", "draining", "step", "mirror", "client", "maintenance", "tls"])
+@pytest.mark.usefixtures("eager")
 async def test_where_it_would_be_seen(edge: Edge, www: Path, way: str, made: list[bytes]) -> None:
     keys: dict[str, dict[str, Any]] = {
         "trusted": {"trusted_proxies": ["127.0.0.1"]},
@@ -192,6 +223,7 @@ async def test_without_files_nothing_is_kept(edge: Edge) -> None:
     assert connection.raw == b""
 
 
+@pytest.mark.usefixtures("eager")
 async def test_it_does_not_grow(edge: Edge, www: Path) -> None:
     await edge.start(SITE)
     client = await edge.client()

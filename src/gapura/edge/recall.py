@@ -60,13 +60,17 @@ def repeat(connection: Downstream, answer: Recalled, now: int) -> None:
 
 
 class Recall:
-    """The memory of a worker, by scheme, because an answer may depend on it. Closed while the worker drains."""
+    """The memory of a worker, by scheme, because an answer may depend on it. Closed while the worker drains.
 
-    __slots__ = ("answers", "closed")
+    `heard` are hashes of requests that came once: most that differ in a cookie never come again, and cost no more than this.
+    """
+
+    __slots__ = ("answers", "closed", "heard")
 
     def __init__(self) -> None:
         self.answers: dict[bytes, dict[bytes, Recalled]] = {}
         self.closed = False
+        self.heard: set[int] = set()
 
     def of(self, scheme: bytes) -> dict[bytes, Recalled]:
         """The answers for connections of a scheme, by the bytes of the request. Emptied in place, so it may be held."""
@@ -91,11 +95,17 @@ class Recall:
     def learn(
         self, connection: Downstream, raw: bytes, exchange: Exchange, seen: int, block: bytes, length: int, body: bytes
     ) -> None:
-        """Remember the answer of an exchange that has ended, if every other request of the same bytes would get it too.
+        """Remember the answer of an exchange that has ended, if its request came before, and if all others would get it too.
 
         `raw` is all that was read with it; `seen`: when its file was looked at. The answer is `block`, which ends with the request
         id, the `length` (UNKNOWN: none is told), and `body`.
         """
+        mark = hash(raw)
+        if mark not in self.heard:
+            if len(self.heard) >= 2 * MOST:
+                self.heard.clear()
+            self.heard.add(mark)
+            return
         route = exchange.route
         if self.closed or len(raw) > LONGEST or route is None or not repeatable(exchange):
             return
