@@ -18,7 +18,6 @@ TYPES: Final = (
     "application/*+xml",
     "application/javascript",
     "application/json",
-    "application/ld+json",
     "application/vnd.ms-fontobject",
     "application/wasm",
     "application/x-javascript",

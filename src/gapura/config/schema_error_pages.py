@@ -16,7 +16,7 @@ STATUS: Final = re.compile(r"[45]([0-9][0-9]|xx)", re.ASCII)
 
 def _pages(value: object) -> object:
     if not isinstance(value, dict):
-        return value
+        raise wrong("error_pages is a table of files by status", 'write error_pages = { 404 = "errors/404.html" }')
     for key, page in value.items():
         if not STATUS.fullmatch(str(key)):
             raise wrong(f'"{shown(str(key))}" is not the status of an error', 'write a number from 400 to 599, "4xx" or "5xx"')
