@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gapura.edge.log_file import BATCH, LogFile
+from gapura.edge.log_file import LogFile
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
 
@@ -30,32 +30,32 @@ def file_of(path: Path, told: list[tuple[str, int, str]]) -> LogFile:
     return LogFile(str(path), lambda *words: told.append(words))
 
 
-def test_lines_are_written_in_batches(path: Path, told: list[tuple[str, int, str]]) -> None:
+def test_lines_are_written_together(path: Path, told: list[tuple[str, int, str]]) -> None:
     file = file_of(path, told)
-    file.add(b"one\n")
+    file.lines.append(b"one\n")
+    file.lines.append(b"two\n")
     assert path.read_bytes() == b""
     file.flush()
-    assert path.read_bytes() == b"one\n"
-    for _ in range(BATCH // 100 + 1):
-        file.add(b"x" * 99 + b"\n")
-    assert path.stat().st_size > BATCH
+    assert path.read_bytes() == b"one\ntwo\n"
+    file.lines.append(b"three\n")
     file.close()
+    assert path.read_bytes() == b"one\ntwo\nthree\n"
     assert told == []
 
 
 def test_a_folder_that_is_not_there_is_made_and_a_link_refused(tmp_path: Path, told: list[tuple[str, int, str]]) -> None:
     file = file_of(tmp_path / "a" / "b.log", told)
-    file.add(b"x\n")
+    file.lines.append(b"x\n")
     file.close()
     assert (tmp_path / "a" / "b.log").read_bytes() == b"x\n"
     (tmp_path / "link.log").symlink_to(tmp_path / "secret")
     file = file_of(tmp_path / "link.log", told)
-    file.add(b"x\n")
+    file.lines.append(b"x\n")
     file.flush()
     assert not (tmp_path / "secret").exists()
     assert told == [(str(tmp_path / "link.log"), 1, os.strerror(errno.ELOOP))]
     (tmp_path / "link.log").unlink()
-    file.add(b"y\n")
+    file.lines.append(b"y\n")
     file.flush()
     assert (tmp_path / "link.log").read_bytes() == b"y\n"
     assert told[1:] == [(str(tmp_path / "link.log"), 1, "")]
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_counted_and_taken_back(
     with monkeypatch.context() as patched:
         patched.setattr("gapura.edge.log_file.os.write", write)
         for line in (b"abc\n", b"def\n", b"ghi\n"):
-            file.add(line)
+            file.lines.append(line)
         file.flush()
     whole = fits // 4
     assert path.read_bytes() == b"abc\ndef\nghi\n"[: whole * 4]
@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_counted_and_taken_back(
     assert told == ([(str(path), lost, "No space left on device")] if lost else [])
     caplog.set_level(logging.INFO)
     for _ in range(2):
-        file.add(b"jkl\n")
+        file.lines.append(b"jkl\n")
         file.flush()
     assert path.read_bytes().endswith(b"jkl\njkl\n")
     if lost:
@@ -110,14 +110,14 @@ def test_a_full_disk(tmp_path: Path, told: list[tuple[str, int, str]]) -> None:
         ballast.write_bytes(b"x" * 40_000)
         file = file_of(folder / "access.log", told)
         for number in range(4000):
-            file.add(b"%07d\n" % number)
+            file.lines.append(b"%07d\n" % number)
         file.flush()
         lines = (folder / "access.log").read_bytes()
         assert lines.endswith(b"\n")
         written = lines.count(b"\n")
         assert told == [(file.path, 4000 - written, os.strerror(errno.ENOSPC))]
         ballast.unlink()
-        file.add(b"again\n")
+        file.lines.append(b"again\n")
         file.flush()
         assert (folder / "access.log").read_bytes() == lines + b"again\n"
         file.close()
@@ -138,7 +138,7 @@ def test_a_pipe_that_nobody_reads_loses_whole_lines(pipe: tuple[Path, int], told
     path, read = pipe
     file = file_of(path, told)
     for number in range(20_000):
-        file.add(b"%07d\n" % number)
+        file.lines.append(b"%07d\n" % number)
     file.flush()
     data = b""
     while True:
@@ -148,7 +148,7 @@ def test_a_pipe_that_nobody_reads_loses_whole_lines(pipe: tuple[Path, int], told
             break
     assert told
     assert [int(line) for line in data.splitlines()] == list(range(data.count(b"\n")))
-    file.add(b"again\n")
+    file.lines.append(b"again\n")
     file.flush()
     assert os.read(read, 100) == b"again\n"
     file.close()
@@ -158,15 +158,15 @@ def test_a_pipe_without_a_reader(tmp_path: Path, told: list[tuple[str, int, str]
     path = tmp_path / "pipe"
     os.mkfifo(path)
     file = file_of(path, told)
-    file.add(b"x\n")
+    file.lines.append(b"x\n")
     file.flush()
     assert file.lost == 1
     read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    file.add(b"y\n")
+    file.lines.append(b"y\n")
     file.flush()
     assert os.read(read, 9) == b"y\n"
     os.close(read)
-    file.add(b"z\n")
+    file.lines.append(b"z\n")
     file.flush()  # broken pipe
     assert file.lost == 1
     file.close()
@@ -176,7 +176,7 @@ def test_a_retired_file_still_takes_lines(path: Path, told: list[tuple[str, int,
     file = file_of(path, told)
     file.retire()
     assert file._fd < 0
-    file.add(b"late\n")
+    file.lines.append(b"late\n")
     file.flush()
     assert path.read_bytes() == b"late\n"
     assert file._fd < 0
@@ -190,8 +190,8 @@ def test_a_retired_file_still_takes_lines(path: Path, told: list[tuple[str, int,
 def test_two_workers_do_not_mix_their_lines(path: Path, told: list[tuple[str, int, str]]) -> None:
     one, other = file_of(path, told), file_of(path, told)
     for number in range(5000):
-        one.add(b"one %d\n" % number)
-        other.add(b"other %d\n" % number)
+        one.lines.append(b"one %d\n" % number)
+        other.lines.append(b"other %d\n" % number)
     one.close()
     other.close()
     lines = path.read_text().splitlines()

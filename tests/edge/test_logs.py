@@ -76,7 +76,7 @@ async def test_a_reload_keeps_what_stays_and_closes_what_goes(edge: Edge) -> Non
     assert len(os.listdir("/proc/self/fd")) == files - 1
     late = next(route.log for route in before.routes if route.name == b"/other")
     assert late is not None
-    late.output.add(b"of an exchange that began before\n")
+    late.output.lines.append(b"of an exchange that began before\n")
     edge.worker.logs.flush()
     assert lines(edge.folder / "other.log") == ["of an exchange that began before"]
     await edge.serve(configuration(ROUTES, {}, "$uri"))

@@ -55,6 +55,14 @@ def test_values_of_secrets_go_and_all_else_stays(pairs: list[tuple[bytes, bytes]
     assert mask(query(pairs)) == query([(name, b"***" if secret(name) and value else value) for name, value in pairs])
 
 
+def test_a_name_once_harmless_hides_nothing_later() -> None:
+    fresh = masking(("token",))
+    assert fresh(b"/?a=1") == b"/?a=1"
+    assert fresh(b"/?a=1") == b"/?a=1"
+    assert fresh(b"/?token") == b"/?token"  # no value: nothing to hide
+    assert fresh(b"/?token=1&a=2") == b"/?token=***&a=2"
+
+
 @given(st.binary(max_size=200))
 def test_whatever_comes(text: bytes) -> None:
     assert mask(mask(text)) == mask(text)

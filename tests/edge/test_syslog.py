@@ -36,7 +36,7 @@ def output(tmp_path: Path, told: Told, options: str = "", loop: Any = None) -> S
 
 def test_a_line_for_this_machine(tmp_path: Path, server: socket.socket) -> None:
     log = output(tmp_path, [])
-    log.add(b"one line\n")
+    log.lines.append(b"one line\n")
     log.flush()
     assert re.fullmatch(rb"<190>[A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d gapura\[\d+\]: one line", server.recv(999))
     log.close()
@@ -53,7 +53,7 @@ async def test_a_line_for_another_machine(host: str, loop: asyncio.AbstractEvent
         server.setblocking(False)
         path = f"syslog:udp://{host}:{server.getsockname()[1]}?facility=local0&severity=notice&tag=shop"
         log = Syslog(path, parse_syslog(path), loop, lambda *words: None)
-        log.add(b"one line\n")
+        log.lines.append(b"one line\n")
         deadline = loop.time() + 5
         while True:
             log.flush()
@@ -74,7 +74,7 @@ def test_a_server_that_is_slow_costs_lines_which_are_told(
     told: Told = []
     log = output(tmp_path, told)
     for number in range(3 * MOST // 1000):
-        log.add(b"%06d%b\n" % (number, b"x" * 1000))
+        log.lines.append(b"%06d%b\n" % (number, b"x" * 1000))
     log.flush()
     assert len(told) == 1
     assert log.lost > MOST // 1100
@@ -105,7 +105,7 @@ async def test_a_burst_is_sent_as_the_server_takes_it(
     """More lines than the socket's queue has room for, but not more than may wait."""
     log = output(tmp_path, [], loop=loop)
     for number in range(1000):
-        log.add(b"%d\n" % number)
+        log.lines.append(b"%d\n" % number)
     log.flush()
     server.setblocking(False)
     seen: list[bytes] = []
@@ -119,14 +119,14 @@ def test_a_server_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(syslog, "_PATIENCE", 0.0)
     told: Told = []
     log = output(tmp_path, told)
-    log.add(b"1\n")
+    log.lines.append(b"1\n")
     log.flush()  # nobody there
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(str(tmp_path / "log"))
         server.settimeout(5)
         log.flush()
         assert server.recv(999).endswith(b": 1")
-    log.add(b"2\n")
+    log.lines.append(b"2\n")
     log.flush()  # gone
     (tmp_path / "log").unlink()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
@@ -140,7 +140,7 @@ def test_a_server_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_long_line_is_cut(tmp_path: Path, server: socket.socket) -> None:
     log = output(tmp_path, [])
-    log.add(b"x" * 20_000 + b"\n")
+    log.lines.append(b"x" * 20_000 + b"\n")
     log.flush()
     assert len(server.recv(99_999)) == syslog.LONGEST
     log.close()

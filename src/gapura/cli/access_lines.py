@@ -32,6 +32,7 @@ _ESCAPED: Final = re.compile(r"\\x([0-9A-Fa-f]{2})")
 _JSON_STATUS: Final = re.compile(r'"status": ?([0-9]{3})')
 _LONGEST: Final = 1 << 20
 """Characters of a line that is taken apart; no request makes a longer one."""
+_COLOURS: Final = {2: ("green", None), 3: ("cyan", None), 4: ("yellow", None), 5: ("red", True)}
 _TEXTS: Final = ("remote_addr", "request_method", "request_uri")
 
 
@@ -173,9 +174,7 @@ def coloured(text: str, entry: Entry | None, slow: float) -> str:
     """A line for a terminal: nothing in it can command the terminal, status, method and slow times stand out."""
     if entry is None:
         return escape(text)
-    colour, bold = {2: ("green", False), 3: ("cyan", False), 4: ("yellow", False), 5: ("red", True)}.get(
-        entry.status // 100, (None, False)
-    )
+    colour, bold = _COLOURS.get(entry.status // 100, (None, None))
     spans: list[tuple[int, int, dict[str, Any]]] = []
     match = _COMBINED.fullmatch(text)
     if match is not None:

@@ -16,8 +16,11 @@ class Output(Protocol):
     """Where lines go: a file (`edge/log_file.py`) or a syslog server (`edge/syslog.py`)."""
 
     lost: int
+    lines: list[bytes]
+    """Lines with their ends, to be appended to by whoever has one: a call for each would cost more than the line's place."""
+    most: int
+    """Number of lines with which `flush` is called at once, else every half second."""
 
-    def add(self, line: bytes) -> None: ...
     def flush(self) -> None: ...
     def reopen(self) -> None: ...
     def retire(self) -> None: ...
@@ -33,11 +36,26 @@ class AccessLog:
     made and added.
     """
 
-    __slots__ = ("output", "short", "middle", "_again", "_format", "_plain", "_statuses", "_rate", "_errors", "_slow")
+    __slots__ = (
+        "output",
+        "short",
+        "middle",
+        "_lines",
+        "_most",
+        "_again",
+        "_format",
+        "_plain",
+        "_statuses",
+        "_rate",
+        "_errors",
+        "_slow",
+    )
 
     def __init__(self, plan: AccessLogPlan, output: Output, named: bool = False) -> None:
         """`named`: somebody may have logged in."""
         self.output = output
+        self._lines = output.lines
+        self._most = output.most
         combined = Combined(plan) if plan["format"] == "combined" else None
         self._format: Format = combined.line if combined and not named else compile_format(plan)
         only, sample = plan["only"], plan["sample"]
@@ -53,12 +71,18 @@ class AccessLog:
     def add(self, exchange: Exchange) -> None:
         """Log an exchange that has ended."""
         if self._plain or self._wanted(exchange):
-            self.output.add(self._format(exchange))
+            lines = self._lines
+            lines.append(self._format(exchange))
+            if len(lines) >= self._most:
+                self.output.flush()
 
     def add_again(self, client: bytes, middle: bytes, request_id: bytes, started_at: int, ended_at: int) -> None:
         """Log the repetition of an exchange. `middle` is what `middle` gave for it; times are CLOCK_MONOTONIC in ns."""
         if self._again is not None:
-            self.output.add(self._again(client, middle, request_id, started_at, ended_at))
+            lines = self._lines
+            lines.append(self._again(client, middle, request_id, started_at, ended_at))
+            if len(lines) >= self._most:
+                self.output.flush()
 
     def _wanted(self, exchange: Exchange) -> bool:
         """Whether it gets a line: its status is among `only`, and it is part of the sample, failed or slow."""

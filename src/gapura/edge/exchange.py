@@ -265,7 +265,8 @@ class Exchange:
         if self.counted is not None:
             self.counted.end()
         self.ended_at = now
-        log = self.log
+        route = self.route
+        log = route.log if route is not None else self.log
         if log is not None:
             log.add(self)
 

@@ -15,8 +15,8 @@ from typing import Final
 
 from gapura.log import open_log
 
-BATCH: Final = 64 << 10
-"""Bytes of lines after which they are written at once."""
+BATCH: Final = 256
+"""Lines that are written at once: about 64 KB."""
 _PORTION: Final = select.PIPE_BUF
 """Bytes that go into a pipe as one piece or not at all (pipe(7)), so that lines of several workers stay whole."""
 
@@ -28,7 +28,7 @@ Told = Callable[[str, int, str], None]
 class LogFile:
     """Collects lines and writes them to a file that can be opened anew. `path` "-" is standard output."""
 
-    __slots__ = ("path", "lost", "reason", "retired", "_lines", "_size", "_fd", "_regular", "_told")
+    __slots__ = ("path", "lines", "most", "lost", "reason", "retired", "_fd", "_regular", "_told")
 
     def __init__(self, path: str, told: Told = lambda path, lost, reason: None) -> None:
         self.path = path
@@ -36,22 +36,15 @@ class LogFile:
         self.reason = ""
         self.retired = False
         self._told = told
-        self._lines: list[bytes] = []
-        self._size = 0
+        self.lines: list[bytes] = []
+        self.most = BATCH
         self._fd = -1
         self._regular = True
         self.reopen()
 
-    def add(self, line: bytes) -> None:
-        """Take a line, with its end."""
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > BATCH:
-            self.flush()
-
     def flush(self) -> None:
         """Write what has been collected: called every half second, and when a batch is full."""
-        lines = self._lines
+        lines = self.lines
         if not lines:
             return
         if self._fd < 0:
@@ -64,7 +57,6 @@ class LogFile:
                 self._fail(error)
         left = len(lines) - written
         lines.clear()
-        self._size = 0
         if left:
             self._lose(left)
         elif self.lost:

@@ -58,6 +58,8 @@ _SMALL: Final = tuple(b"%d" % number for number in range(1000))
 _STATUS: Final = {status: b"%d" % status for status in range(100, 600)}
 _AFTER_TARGET: Final = (b' HTTP/1.0" ', b' HTTP/1.1" ')
 QUOTE, BACKSLASH = 0x22, 0x5C
+SECOND: Final = 1_000_000_000
+"""In ns."""
 
 
 def compile_format(plan: AccessLogPlan) -> Format:
@@ -80,10 +82,10 @@ def _seconds(nanoseconds: int) -> bytes:
 class Combined:
     """The default format, by hand: it is on the path of every request."""
 
-    __slots__ = ("_second", "_stamp", "_escaped", "_mask", "_anonymous", "_addresses")
+    __slots__ = ("_until", "_stamp", "_escaped", "_mask", "_anonymous", "_addresses")
 
     def __init__(self, plan: AccessLogPlan) -> None:
-        self._second = 0
+        self._until = 0  # CLOCK_MONOTONIC in ns
         self._stamp = b""
         self._escaped: dict[bytes, bytes] = {b"": b"-"}
         self._mask = _mask(plan)
@@ -93,9 +95,8 @@ class Combined:
     def line(self, exchange: Exchange) -> bytes:
         """The line of an exchange that has ended."""
         ended = exchange.ended_at
-        second = ended // 1_000_000_000
-        if second != self._second:
-            self._tick(second)
+        if ended >= self._until:
+            self._tick()
         head = exchange.head
         target = head.target
         if target is not head.path:
@@ -142,16 +143,16 @@ class Combined:
 
     def again(self, client: bytes, middle: bytes, request_id: bytes, started_at: int, ended_at: int) -> bytes:
         """The line of a request whose `middle` is known and that no server was asked for. Times are CLOCK_MONOTONIC in ns."""
-        second = ended_at // 1_000_000_000
-        if second != self._second:
-            self._tick(second)
+        if ended_at >= self._until:
+            self._tick()
         if self._anonymous:
             client = self._address(client)
         taken = _seconds(ended_at - started_at)
         return b"".join((client, self._stamp, middle, request_id, b" - 0 ", taken, b" -\n"))
 
-    def _tick(self, second: int) -> None:
-        self._second = second
+    def _tick(self) -> None:
+        """Have the stamp of this second, which holds until the wall clock's next one."""
+        self._until = time.monotonic_ns() + SECOND - time.time_ns() % SECOND
         self._stamp = time.strftime(" - - [%d/%b/%Y:%H:%M:%S %z] ").encode()
 
     def _hidden(self, target: bytes) -> bytes:

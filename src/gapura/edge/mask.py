@@ -12,6 +12,10 @@ Mask = Callable[[bytes], bytes]
 
 HIDDEN: Final = b"***"
 _PAIR: Final = re.compile(rb"(?<=[?&;#])([^=&;#? ]+)=([^&;# ]+)")
+_NAMES: Final = re.compile(rb"[?&;#]([^=&;#? ]*)")
+_REMEMBERED: Final = 4096
+"""Names of parameters known to be no secrets, none longer than `_LONGEST`: clients choose them."""
+_LONGEST: Final = 64
 _PARTS: Final = re.compile(rb"[\[\].]+")
 _ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -24,15 +28,27 @@ def masking(names: Iterable[str]) -> Mask:
     """
     wanted = frozenset(name.lower().encode() for name in names)
 
+    def secret(name: bytes) -> bool:
+        plain = _ESCAPED.sub(_decoded, name).lower()
+        return plain in wanted or not wanted.isdisjoint(_PARTS.split(plain))
+
     def hide(match: re.Match[bytes]) -> bytes:
         name = match[1]
-        plain = _ESCAPED.sub(_decoded, name).lower()
-        if plain in wanted or not wanted.isdisjoint(_PARTS.split(plain)):
+        if secret(name):
             return name + b"=" + HIDDEN
         return name + b"=" + mask(match[2])  # in which another URL may stand
 
+    harmless: set[bytes] = set()
+
     def mask(text: bytes) -> bytes:
-        return _PAIR.sub(hide, text) if QUESTION in text else text
+        if QUESTION not in text:
+            return text
+        names = _NAMES.findall(text)
+        if harmless.issuperset(names):
+            return text
+        if len(harmless) < _REMEMBERED:
+            harmless.update(name for name in names if len(name) <= _LONGEST and not secret(name))
+        return _PAIR.sub(hide, text)
 
     return mask
 

@@ -35,13 +35,15 @@ class Syslog:
     """Where lines go when a log's path is `syslog:…`."""
 
     __slots__ = (
-        *("path", "lost", "reason", "retired", "plan", "_told", "_loop"),
+        *("path", "lines", "most", "lost", "reason", "retired", "plan", "_told", "_loop"),
         *("_sock", "_waiting", "_size", "_second", "_start", "_retry_at", "_timer", "_address", "_resolving", "_host"),
     )
 
     def __init__(self, path: str, plan: SyslogPlan, loop: asyncio.AbstractEventLoop | None, told: Told) -> None:
         self.path = path
         self.plan = plan
+        self.lines: list[bytes] = []
+        self.most = BATCH
         self.lost = 0
         self.reason = ""
         self.retired = False
@@ -58,17 +60,17 @@ class Syslog:
         self._resolving: asyncio.Task[None] | None = None
         self._host = socket.gethostname().encode("ascii", "replace")[:255] or b"-"
 
-    def add(self, line: bytes) -> None:
-        """Take a line, with its end."""
+    def _take(self) -> None:
+        """Make messages of the lines that have come."""
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._start = self._header(second)
-        message = (self._start + line[:-1])[:LONGEST]
-        self._waiting.append(message)
-        self._size += len(message)
-        if self._size > BATCH and self._timer is None:
-            self.flush()
+        for line in self.lines:
+            message = (self._start + line[:-1])[:LONGEST]
+            self._waiting.append(message)
+            self._size += len(message)
+        self.lines.clear()
 
     def _header(self, second: int) -> bytes:
         """What stands before a line (RFC 5424 §6, RFC 3164 §4; without a host name on this machine, as syslog(3) does)."""
@@ -83,7 +85,9 @@ class Syslog:
         return f"<{plan['priority']}>{stamp} {host}{plan['tag']}[{pid}]: ".encode()
 
     def flush(self) -> None:
-        """Send what waits, as far as the server takes it."""
+        """Send what has come and what waits, as far as the server takes it."""
+        if self.lines:
+            self._take()
         if not self._waiting or (self._sock is None and not self._connect()):
             self._drop()
             return
