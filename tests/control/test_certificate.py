@@ -131,6 +131,19 @@ def test_hurry(tmp_path: Path) -> None:
     assert one.record["blocked"] == {}
 
 
+def test_a_changed_configuration_is_taken_up(tmp_path: Path) -> None:
+    one = certificate(tmp_path, **acme(not_before=NOW - 30 * DAY))
+    one.follow(20 * DAY, retry=False)
+    assert one.value("renew_at") == NOW + 40 * DAY
+    one.follow(1000 * DAY, retry=False)
+    assert NOW - 30 * DAY < one.value("renew_at") < NOW, "not before it was issued"
+    other = certificate(tmp_path / "2", **stand_in(failures=3, next_try=NOW + 9))
+    other.follow(None, retry=False)
+    assert other.task(NOW, CA) == NOTHING
+    other.follow(None, retry=True)
+    assert other.task(NOW, CA) == ORDER
+
+
 def test_rows_are_for_people(tmp_path: Path) -> None:
     row = certificate(tmp_path, **acme(issuer="Somebody")).row()
     assert (row["wanted"], row["source"], row["issuer"], row["next_try"]) == ("acme", "acme", "Somebody", NOW + 30 * DAY)

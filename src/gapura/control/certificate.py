@@ -98,6 +98,14 @@ class Certificate:
             next_try = max(next_try, min(until.values()) + random.uniform(1.0, 30.0))
         self.record |= {"failures": failures, "problem": problem, "blocked": until, "next_try": next_try, "begun": 0.0}
 
+    def follow(self, renew_before: float | None, retry: bool) -> None:
+        """Take up what the configuration says: how long before its end to renew (s), and, if it has changed, try what failed."""
+        if renew_before is not None and self.record.get("source") == ACME:
+            span = self.value("not_after") - self.value("not_before")
+            self.record["renew_at"] = self.value("not_after") - min(renew_before, 0.9 * span)
+        if retry and self.number("failures"):
+            self.record["next_try"] = 0.0
+
     def hurry(self) -> None:
         """Try, or renew, as soon as possible: somebody has asked for it."""
         self.record |= {"next_try": 0.0, "renew_at": 0.0, "blocked": {}}

@@ -65,13 +65,15 @@ class Certificates:
         before, self.hosts = self.hosts, {}
         if self._lib != plan["paths"]["lib"]:
             before, self._lib = {}, plan["paths"]["lib"]
-        self._acme = plan["edge"]["acme"] or default()
+        acme = plan["edge"]["acme"] or default()
+        other, self._acme = acme != self._acme, acme
         for host, public in wanted(plan).items():
             known = before.get(host)
             if known is None:
                 known = Certificate(host, self._lib, public)
                 known.load(now)
             known.public = public
+            known.follow(acme["renew_before"], retry=other and self._timer is not None)
             self.hosts[host] = known
         self._looked = 0.0
         if self._timer is None:
@@ -246,6 +248,7 @@ class Certificates:
     def _end(self, errand: Errand, certificates: list[Certificate]) -> None:
         if errand in self._errands:
             self._errands.remove(errand)
+        self._asked = {number: asked for number, asked in self._asked.items() if asked[0] is not errand}
         for certificate in certificates:
             certificate.busy = ""
 
