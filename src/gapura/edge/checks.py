@@ -15,8 +15,8 @@ from typing import Final
 
 THREADS: Final = 2
 """Checks at the same time in one worker."""
-NICE: Final = 10
-"""By how much the threads yield to the loop (nice(2), per thread on Linux)."""
+NICE: Final = 5
+"""By how much the threads yield to the loop (nice(2), per thread on Linux). More would leave logins to a busy machine's whim."""
 PER_CLIENT: Final = 8
 """Checks of one client that may be waiting."""
 LIMIT: Final = 256
