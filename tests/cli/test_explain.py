@@ -42,6 +42,16 @@ def test_a_host_that_nobody_answers_for(folder: Path, gapura: Any) -> None:
     assert "421, with a page that says so" in gapura("explain", "http://evil.example/").out
 
 
+def test_shares_and_copies(folder: Path, gapura: Any) -> None:
+    (folder / "gapura.toml").write_text(
+        '[sites."alvin.xyz"]\nsplit = [{ proxy = "localhost:3000", share = 90 }, { proxy = "localhost:4000", share = 10 }]\n'
+        'mirror = { proxy = "localhost:5000", share = 25 }\n'
+    )
+    told = gapura("explain", "http://alvin.xyz/").out
+    assert "mirror    localhost:5000, 0.25 of the requests" in told
+    assert "split     localhost:3000 90, localhost:4000 10, by the cookie gapura_" in told
+
+
 def test_a_path_that_no_route_fits(folder: Path, gapura: Any) -> None:
     (folder / "gapura.toml").write_text('[[sites.x.routes]]\npath = "/a"\nrespond = "hello"\n')
     assert asked(gapura, "http://x/b")["status"] == 404

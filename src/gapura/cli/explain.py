@@ -176,6 +176,18 @@ def _matched(hosts: list[str], host: str) -> str:
     return max(fitting, key=len, default="*")
 
 
+def _shares(route: RoutePlan) -> list[str]:
+    """Where else requests of the route go."""
+    traffic = route["traffic"]
+    if traffic is None:
+        return []
+    lines = [f"mirror    {mirror['upstream']}, {mirror['share']:.4g} of the requests" for mirror in traffic["mirrors"]]
+    if split := traffic["split"]:
+        parts = ", ".join(f"{choice['upstream']} {choice['share'] / 1000:g}" for choice in split["choices"])
+        lines.append(f"split     {parts}, by the cookie {split['cookie']['name']}; below, the first of them")
+    return lines
+
+
 def _tell(answer: dict[str, Any]) -> None:
     site: SitePlan | None = answer["site"]
     if not answer["listener"]:
@@ -197,6 +209,8 @@ def _tell(answer: dict[str, Any]) -> None:
     click.echo(f"route     {route['path']} ({kind})  {goes_to(dict(route))}")
     for sentence in answer["access"]:
         click.echo(f"access    {sentence}")
+    for line in _shares(route):
+        click.echo(line)
     if answer["upstream"] is None:
         return
     upstream = answer["upstream"]
