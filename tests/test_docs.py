@@ -71,6 +71,8 @@ def test_an_example_loads_without_a_problem(tmp_path: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
     for name in re.findall(r'env_file = "([^"]+)"', text):
         (tmp_path / name).touch()
+    for name in re.findall(r'basic_auth = "([^"]+)"', text):
+        (tmp_path / name).write_text("alice:{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=\n")
     assert examine(str(file), one_address).warnings == []
 
 
