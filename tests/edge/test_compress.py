@@ -462,6 +462,25 @@ class TestLog:
         assert edge.log.read_text() == f"{len(first)}\n"
 
 
+async def test_a_websocket_passes_untouched(edge: Edge) -> None:
+    async def answer(request: Request, wire: Wire) -> None:
+        wire.say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello")
+        wire.say(await wire.reader.readexactly(4))
+
+    await behind(edge, answer)
+    client = await edge.client()
+    client.send(get("/", ALL, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x") + b"ping")
+    head = await client.head()
+    assert (head.status, head.get("content-encoding"), head.get("vary")) == (101, None, None)
+    assert await client.reader.readexactly(9) == b"helloping"
+
+
+def test_workers_that_compress_nothing_import_nothing() -> None:
+    code = "import sys, gapura.edge.worker; print([name for name in ('isal', 'brotli', 'backports.zstd') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
 class TestCurl:
     """A real peer asks and decodes."""
 
