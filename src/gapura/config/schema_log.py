@@ -99,7 +99,7 @@ class Rotate(Section):
 
     size: BytesOrNone = 100 << 20
     """Size from which on a new file is begun; "none": whatever the size. logrotate: size."""
-    every: Annotated[float, BeforeValidator(_every), _EVERY_SCHEMA] = Field(86400.0, json_schema_extra={"default": "1d"})
+    every: Annotated[float, BeforeValidator(_every), _EVERY_SCHEMA] = Field(default=86400.0, json_schema_extra={"default": "1d"})
     """How often a new file is begun: "1h" on the hour, "1d" at midnight, "1w" in the night to Monday; "none": never for this
     reason. logrotate: hourly, daily, weekly."""
     keep: Annotated[int, Field(ge=0, le=9999)] = 14

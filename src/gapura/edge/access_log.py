@@ -37,18 +37,8 @@ class AccessLog:
     """
 
     __slots__ = (
-        "output",
-        "short",
-        "middle",
-        "_lines",
-        "_most",
-        "_again",
-        "_format",
-        "_plain",
-        "_statuses",
-        "_rate",
-        "_errors",
-        "_slow",
+        *("output", "short", "middle", "_lines", "_most", "_again", "_format"),
+        *("_plain", "_statuses", "_rate", "_errors", "_slow"),
     )
 
     def __init__(self, plan: AccessLogPlan, output: Output, named: bool = False) -> None:
@@ -57,7 +47,8 @@ class AccessLog:
         self._lines = output.lines
         self._most = output.most
         combined = Combined(plan) if plan["format"] == "combined" else None
-        self._format: Format = combined.line if combined and not named else compile_format(plan)
+        plain = combined if not named and not plan["anonymize"] else None
+        self._format: Format = plain.line if plain else compile_format(plan)
         only, sample = plan["only"], plan["sample"]
         self._statuses = frozenset(status for low, high in only for status in range(low, high + 1))
         self._rate = sample["rate"] if sample else 1.0

@@ -66,7 +66,7 @@ def compile_format(plan: AccessLogPlan) -> Format:
     """The function that makes a line. Raises KeyError for an unknown variable."""
     text = plan["format"]
     if text == "combined":
-        return Combined(plan).named
+        return Combined(plan).whole
     if text == "common":
         return Combined(plan).common
     if text == "json":
@@ -110,8 +110,7 @@ class Combined:
         sent = exchange.sent
         return b"".join(
             (
-                self._address(exchange.client) if self._anonymous else exchange.client,
-                self._stamp, b'"', head.method, b" ", target, _AFTER_TARGET[head.minor],
+                exchange.client, self._stamp, b'"', head.method, b" ", target, _AFTER_TARGET[head.minor],
                 _STATUS.get(exchange.status) or b"%d" % exchange.status, b" ",
                 _SMALL[sent] if sent < 1000 else b"%d" % sent, b' "',
                 escaped.get(referer) or self._escape(referer), b'" "',
@@ -124,15 +123,19 @@ class Combined:
             )
         )  # fmt: skip
 
-    def named(self, exchange: Exchange) -> bytes:
-        """The same where somebody may have logged in (nginx: $remote_user)."""
+    def whole(self, exchange: Exchange) -> bytes:
+        """The same where addresses are cut, or somebody may have logged in (nginx: $remote_user)."""
         line = self.line(exchange)
         user: bytes = getattr(exchange, "user", b"")
-        return line.replace(b" - - [", b" - %b [" % escape(user).replace(b" ", b"\\x20"), 1) if user else line
+        if user:
+            line = line.replace(b" - - [", b" - %b [" % escape(user).replace(b" ", b"\\x20"), 1)
+        if self._anonymous:
+            line = self._address(exchange.client) + line[len(exchange.client) :]
+        return line
 
     def common(self, exchange: Exchange) -> bytes:
         """The same in the Common Log Format of the first web servers: without referer, agent and our own fields."""
-        whole = self.named(exchange)
+        whole = self.whole(exchange)
         return whole[: whole.index(b' "', whole.index(b'" ') + 2)] + b"\n"
 
     def middle(self, exchange: Exchange) -> bytes:
