@@ -97,6 +97,13 @@ async def test_routes_with_limits_of_their_own_count_apart(edge: Edge) -> None:
     assert [(await client.ask(path, method=method)).status for method, path in asked] == [200] * 3 + [429] * 3
 
 
+async def test_files_from_memory_are_counted_too(edge: Edge) -> None:
+    (edge.folder / "a.txt").write_text("a")
+    await edge.start(f'[sites."*"]\nfiles = "{edge.folder}"\nlimit = "4/h"\nlimit_connections = 1\n')
+    client = await edge.client()
+    assert [(await client.ask("/a.txt")).status for _ in range(6)] == [200] * 4 + [429] * 2
+
+
 async def test_a_count_outlives_a_reload(edge: Edge) -> None:
     text = SITE + 'limit = "2/h"\n'
     await edge.start(text)
