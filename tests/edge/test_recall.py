@@ -7,6 +7,7 @@ import os
 import re
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -212,6 +213,19 @@ async def test_where_it_would_be_seen(edge: Edge, www: Path, way: str, made: lis
     assert answer.status == 200
     assert answer.get("connection") == ("close" if way == "draining" else None)
     assert (len(made), entries(edge)) == (2, 0)
+
+
+@pytest.mark.usefixtures("eager")
+async def test_a_connection_for_another_name_gets_its_own(edge: Edge, www: Path, made: list[bytes]) -> None:
+    """By TLS a connection belongs to the name that it was begun with."""
+    await edge.start(SITE)
+    client = await edge.client()
+    await still(edge)
+    for name, count in ((b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"a", 3)):
+        await edge.until(lambda: connections(edge))
+        connections(edge)[0].tls = cast(Any, SimpleNamespace(server_name=name))
+        await client.ask("/app.js")
+        assert len(made) == count
 
 
 async def test_without_files_nothing_is_kept(edge: Edge) -> None:

@@ -40,8 +40,8 @@ _STYLE: Final = (
     "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .75rem .4rem 0;"
     "border-bottom:1px solid color-mix(in srgb,currentColor 14%,transparent)}"
     "td:first-child{overflow-wrap:anywhere;width:99%}td:not(:first-child),th:not(:first-child){white-space:nowrap;text-align:right;"
-    "font-variant-numeric:tabular-nums;padding-right:0;padding-left:1.5rem}th a,h1 a{color:inherit}tbody a{text-decoration:none}"
-    "tbody a:hover{text-decoration:underline}tbody tr:hover{background:color-mix(in srgb,currentColor 5%,transparent)}"
+    "font-variant-numeric:tabular-nums;padding-right:0;padding-left:1.5rem}th a,h1 a{color:inherit}a{text-decoration:none}"
+    "a:hover{text-decoration:underline}tbody tr:hover{background:color-mix(in srgb,currentColor 5%,transparent)}"
     "p{opacity:.7;font-size:.875rem}@media(max-width:34rem){td:last-child,th:last-child{display:none}}"
 )
 _PAGE: Final = (
