@@ -149,3 +149,11 @@ async def test_other_actions_are_copied_too(edge: Edge, action: str) -> None:
     await client.ask("/after")
     await edge.until(lambda: len(shadow.requests) == 2)
     assert sorted(request.target for request in shadow.requests) == ["/after", "/nothing-here"]
+
+
+async def test_files_from_memory_are_copied_too(edge: Edge) -> None:
+    (edge.folder / "a.txt").write_text("a")
+    _, shadow = await mirrored(edge, action=f'files = "{edge.folder}"')
+    client = await edge.client()
+    assert [(await client.ask("/a.txt")).status for _ in range(6)] == [200] * 6
+    await edge.until(lambda: len(shadow.requests) == 6)
