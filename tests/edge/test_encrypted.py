@@ -137,6 +137,10 @@ async def test_no_name_gets_the_only_certificate_or_that_of_the_address(secure: 
     address = authority.issue("127.0.0.1", subject={"commonName": "address"})
     port = f'[edge]\nhttps = "127.0.0.1:{secure.port}"\naccess_log = false\n'
     await secure.edge.serve(port + site("a.example", authority.issue("a.example")) + site("127.0.0.1", address))
+    hello = client_hello("a.example").replace(b"a.example", b"127.0.0.1")  # which is as long
+    raw = await secure.edge.client(secure.port)
+    raw.send(hello)
+    assert await raw.reader.readexactly(1) == b"\x16"
     client = await secure.client("127.0.0.1")  # no client sends an address as a name
     assert common_name(client) == "address"
 

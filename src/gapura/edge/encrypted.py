@@ -120,6 +120,8 @@ class Encrypted:
             if len(self._hello) > LONGEST + 4096:
                 self.abort()
             return
+        if b":" in name or name.replace(b".", b"").isdigit():
+            name = b""  # an address, which is none (RFC 6066 §3), though some programs send it
         address = "" if name else self.transport.get_extra_info("sockname")[0]
         certificate = self.worker.certificates.choose(name, address)
         context = certificate.context(monotonic_ns()) if certificate is not None else None
