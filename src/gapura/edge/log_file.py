@@ -52,7 +52,7 @@ class LogFile:
         written = 0
         if self._fd >= 0:
             try:
-                written = self._write(b"".join(lines)) if self._regular else self._feed(lines)
+                written = self._write(lines) if self._regular else self._feed(lines)
             except OSError as error:
                 self._fail(error)
         left = len(lines) - written
@@ -64,11 +64,12 @@ class LogFile:
         if self.retired:
             self._shut()
 
-    def _write(self, data: bytes) -> int:
+    def _write(self, lines: list[bytes]) -> int:
         """Number of lines written to a regular file. What is left of a line that fits no more is taken back."""
+        data = b"".join(lines)
         count = os.write(self._fd, data)
         if count == len(data):
-            return data.count(b"\n")
+            return len(lines)
         try:
             more = os.write(self._fd, data[count:])  # a signal, or the disk is full
         except OSError as error:
