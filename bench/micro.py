@@ -78,6 +78,7 @@ def upstream(policy: str, count: int) -> Upstream:
                 "max_fails": 1,
                 "fail_timeout": 10.0,
                 "max_conns": 0,
+                "slow_start": 0.0,
                 "backup": False,
                 "down": False,
                 "slots": [index],
@@ -99,6 +100,10 @@ def upstream(policy: str, count: int) -> Upstream:
         "tries": 0,
         "keepalive": 64,
         "keepalive_timeout": 60.0,
+        "sticky": None,
+        "queue": 0,
+        "queue_timeout": 0.0,
+        "tls": None,
     }
     return Upstream(plan, shared, 0)
 

@@ -163,7 +163,7 @@ def test_up_status_down(site: Site) -> None:
     document = site.status()
     assert set(document) >= {"version", "generation", "listeners", "master", "control", "workers", "sites", "apps", "upstreams"}
     assert document["master"] == {"pid": site.master.pid}
-    assert document["listeners"] == [{"address": f"127.0.0.1:{site.port}"}]
+    assert document["listeners"] == [{"address": f"127.0.0.1:{site.port}", "tls": False}]
     assert document["upstreams"][0]["servers"][0]["state"] == "up"
     assert instance["memory_bytes"] > 1_000_000
     assert site.fetch().split()[1] == "1"
