@@ -51,8 +51,8 @@ class Edge:
         self.port = 0
         self.generation = 0
         self.worker: Observed
-        self.tally: Tally
         self.board: Board
+        self.tally: Tally
         self.master: ipc.Channel
 
     # -- setting up -------------------------------------------------------------------------------------------------------
@@ -80,8 +80,8 @@ class Edge:
     async def start(self, text: str = "", log: str = "", **edge: Any) -> Edge:
         """Serve a configuration: `text` is TOML; `edge` are keys of its [edge] table, `log` the access log's format."""
         self.board = Board.create(time.monotonic_ns())
-        self.tally = Tally.create()
         self.board.cells[H_USED] = 1
+        self.tally = Tally.create()
         self.master, theirs = ipc.pair()
         theirs.setblocking(False)
         self.worker = Observed(self.loop, ipc.Channel(theirs))

@@ -56,9 +56,9 @@ class Worker:
         self.loop = loop
         self.channel = channel
         self.board: Board
+        self.tally: Tally
         self.column = -1
         self.snapshot: Snapshot
-        self.tally: Tally
         self.prepared: Snapshot | None = None
         self.committed = False
         self.draining = False
@@ -71,9 +71,9 @@ class Worker:
         self.tunnels: set[Tunnel] = set()
         self.pool = Pool(self)
         self.hold = Hold(self)
+        self.turns = Turns(self)
         self.file_memory = FileMemory(0)
         self.recall = Recall()
-        self.turns = Turns(self)
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
         self.certificates = Certificates()
@@ -179,9 +179,9 @@ class Worker:
     def _on_welcome(self, message: dict[str, Any], fds: list[int]) -> None:
         self.board = Board(fds[0])
         self.column = message["column"]
+        self.tally = Tally(fds[1], self.column)
         self._row = self.board.process(WORKER_ROW + self.column)
         self.beat()
-        self.tally = Tally(fds[1], self.column)
         self.say({"type": "hello", "role": "worker", "pid": os.getpid()})
 
     def _on_prepare(self, message: dict[str, Any], fds: list[int]) -> None:
