@@ -1,4 +1,4 @@
-"""For all tests: property tests draw the same examples every time, so that a red run can be repeated; real peers; our own children."""
+"""For all tests: property tests draw the same examples every time, so that a red run can be repeated; peers; our own children."""
 
 from __future__ import annotations
 

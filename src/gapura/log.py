@@ -32,7 +32,7 @@ def escape(text: str) -> str:
 
 
 def open_log(path: str, readable: bool = False) -> int:
-    """Open a log file for appending: mode 0640, never through a symbolic link, never waiting for a pipe's reader. Raises OSError."""
+    """Open a log file for appending: mode 0640, through no symbolic link, waiting for no reader of a pipe. Raises OSError."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     flags = (os.O_RDWR if readable else os.O_WRONLY) | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
     return os.open(path, flags | os.O_NONBLOCK, 0o640)

@@ -66,8 +66,8 @@ async def test_a_body_before_a_fixed_answer_is_no_request(edge: Edge) -> None:
     [
         ("text/html; charset=utf-8", b"&lt;b&gt;&quot;&#x27;&amp;"),
         ("image/svg+xml", b"&lt;b&gt;&quot;&#x27;&amp;"),
-        ("application/json", b"\\u003cb\\u003e\\\"\\u0027\\u0026"),
-        ("text/javascript", b"\\u003cb\\u003e\\\"\\u0027\\u0026"),
+        ("application/json", b'\\u003cb\\u003e\\"\\u0027\\u0026'),
+        ("text/javascript", b'\\u003cb\\u003e\\"\\u0027\\u0026'),
         ("text/plain", b"<b>\"'&"),
     ],
 )

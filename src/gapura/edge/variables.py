@@ -219,9 +219,7 @@ def getter(name: str, groups: Container[str] = ()) -> Getter:
 _DECODED: Final = frozenset(("uri", "document_uri", "rest"))
 
 
-def compile_text(
-    text: str, quote: Quote | None = None, quote_decoded: Quote | None = None, groups: Container[str] = ()
-) -> Getter:
+def compile_text(text: str, quote: Quote | None = None, quote_decoded: Quote | None = None, groups: Container[str] = ()) -> Getter:
     """A function from an exchange to the string with its variables filled in, each passed through `quote`.
 
     `quote_decoded` is for $uri, $rest and groups of a regex, whose percent signs are no escapes any more. `groups` are the names of
