@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -41,10 +43,11 @@ class Sent:
 
 @dataclass(slots=True)
 class Report:
-    """All requests of a load, and how many idle connections turned out to be closed."""
+    """All requests of a load, how many idle connections turned out to be closed, how many handshakes saw which serial number."""
 
     sent: list[Sent] = field(default_factory=list)
     stale: int = 0
+    serials: Counter[str] = field(default_factory=Counter)
 
     @property
     def failed(self) -> list[Sent]:
@@ -86,9 +89,10 @@ class _Broken(Exception):
 class _Line:
     """One keep-alive connection."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, expected: bytes | None) -> None:
         self.reader = reader
         self.writer = writer
+        self.expected = expected
         self.open = True
 
     async def exchange(self, request: bytes) -> tuple[int, dict[str, str]]:
@@ -100,25 +104,28 @@ class _Line:
             early = False
             first, *lines = head.decode("latin-1").split("\r\n")
             fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            await self._body(fields)
+            body = await self._body(fields)
         except asyncio.IncompleteReadError as error:
             early = early and not error.partial
             raise _Broken("closed" if early else "truncated", early) from None
         except OSError as error:
             raise _Broken(f"reset {type(error).__name__}", early) from None
+        if self.expected is not None and body != self.expected and first.split()[1] == "200":
+            raise _Broken("another body", early=False)
         if fields.get("connection", "").lower() == "close":
             self.close()
         return int(first.split()[1]), fields
 
-    async def _body(self, fields: dict[str, str]) -> None:
+    async def _body(self, fields: dict[str, str]) -> bytes:
         if "content-length" in fields:
-            await self.reader.readexactly(int(fields["content-length"]))
-        elif fields.get("transfer-encoding") == "chunked":
-            while size := int(await self.reader.readuntil(b"\r\n"), 16):
-                await self.reader.readexactly(size + 2)
-            await self.reader.readexactly(2)
-        else:
+            return await self.reader.readexactly(int(fields["content-length"]))
+        if fields.get("transfer-encoding") != "chunked":
             raise _Broken("unframed", early=False)
+        pieces = []
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            pieces.append((await self.reader.readexactly(size + 2))[:-2])
+        await self.reader.readexactly(2)
+        return b"".join(pieces)
 
     def close(self) -> None:
         self.open = False
@@ -129,7 +136,9 @@ class Load:
     """A load in a thread of its own, so that the test does its mischief meanwhile.
 
     `total` requests in all, `rate` a second (0: as fast as answers come), spread over `clients` connections. `post` gives
-    every request a body that is its id. `network` is a /proc/PID/ns/net to send from. Use it as a context manager:
+    every request a body that is its id. `network` is a /proc/PID/ns/net to send from. With `tls` it goes over TLS, verified as the
+    context says; `fresh` gives every request a connection of its own; answers with 200 must have the `expected` body. Use it as
+    a context manager:
 
         with Load(port, total=1500) as load:
             load.reached(300)
@@ -147,15 +156,20 @@ class Load:
         clients: int = 32,
         post: bool = False,
         host: str = HOST,
-        timeout: float = 10.0,
+        timeout: float = 60.0,
         network: str = "",
+        tls: ssl.SSLContext | None = None,
+        fresh: bool = False,
+        expected: bytes | None = None,
     ) -> None:
         self.port, self.path, self.host = port, path, host
         self.total, self.rate, self.clients = total, rate, clients
         self.post, self.timeout, self.network = post, timeout, network
+        self.tls, self.fresh, self.expected = tls, fresh, expected
         self.report = Report()
         self.began = 0.0
         self._taken = 0
+        self._secure: list[_Line] = []
         self._stop = threading.Event()
         self._progress = threading.Condition()
         self._error: BaseException | None = None
@@ -170,7 +184,7 @@ class Load:
             self._stop.set()
         self.finish()
 
-    def reached(self, count: int, within: float = 60.0) -> None:
+    def reached(self, count: int, within: float = 120.0) -> None:
         """Wait until so many requests have ended."""
         with self._progress:
             if not self._progress.wait_for(lambda: len(self.report.sent) >= count or self._error is not None, within):
@@ -202,6 +216,9 @@ class Load:
         async with asyncio.TaskGroup() as group:
             for number in range(self.clients):
                 group.create_task(self._client(number))
+        for line in self._secure:
+            with suppress(OSError, TimeoutError):  # what became of its requests is known
+                await asyncio.wait_for(line.writer.wait_closed(), self.timeout)
 
     async def _client(self, number: int) -> None:
         line: _Line | None = None
@@ -245,7 +262,7 @@ class Load:
                     raise
                 self.report.stale += 1
         try:
-            line = _Line(*await asyncio.open_connection("127.0.0.1", self.port))
+            line = await self._connect()
         except OSError as error:
             raise _Broken(f"refused {type(error).__name__}", early=True) from None
         try:
@@ -254,8 +271,20 @@ class Load:
             line.close()
             raise
 
+    async def _connect(self) -> _Line:
+        name = self.host if self.tls is not None else None
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.tls, server_hostname=name)
+        if self.tls is not None:
+            self.report.serials[writer.get_extra_info("peercert")["serialNumber"]] += 1
+        line = _Line(reader, writer, self.expected)
+        if self.tls is not None:
+            self._secure.append(line)
+        return line
+
     def _bytes(self, key: str) -> bytes:
         lines = [f"{'POST' if self.post else 'GET'} {self.path} HTTP/1.1", f"Host: {self.host}", "User-Agent: journey"]
+        if self.fresh:
+            lines.append("Connection: close")
         body = key.encode() if self.post else b""
         if self.post:
             lines.append(f"Content-Length: {len(body)}")
