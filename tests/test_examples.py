@@ -35,7 +35,7 @@ class App:
         self.port = int(self.greeting.rsplit(":", 1)[-1])
 
     def get(self, target: str, method: str = "GET") -> tuple[http.client.HTTPResponse, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, target)
             response = connection.getresponse()
@@ -44,7 +44,7 @@ class App:
     def end(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=60)
 
     def __enter__(self) -> App:
         return self
@@ -142,7 +142,7 @@ def test_the_api_names_the_copy(app: App) -> None:
     [b"/films/999", b"/films/x", b"/films/-1", b"/films/" + b"9" * 200, b"/films/\xb2", b"/api", b"/../app.py", b"/films.sql"],
 )
 def test_not_found(app: App, target: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", app.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", app.port), timeout=60) as client:
         client.sendall(b"GET " + target + b" HTTP/1.0\r\n\r\n")
         answer = client.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 404 Not Found\r\n")
@@ -156,7 +156,7 @@ def test_head_has_the_length_and_no_body(app: App) -> None:
 
 
 def test_one_connection_carries_many_requests(app: App) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
     with contextlib.closing(connection):
         connection.connect()
         first = connection.sock
@@ -199,7 +199,7 @@ def test_copies_that_start_at_once_share_one_whole_database(tmp_path: Path) -> N
 
 def test_sigterm_ends_it_at_once_though_a_connection_is_idle(tmp_path: Path) -> None:
     with dumbflix(tmp_path) as app:
-        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/")
             assert connection.getresponse().read()
@@ -210,7 +210,7 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
     """The database is locked while a request reads it; SIGTERM comes; then the lock goes: the answer is whole."""
     with dumbflix(tmp_path) as app, contextlib.closing(sqlite3.connect(tmp_path / "films.sqlite3", isolation_level=None)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
-        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", "/films/1")
             wait_until_received(app.port)
@@ -221,7 +221,7 @@ def test_sigterm_lets_a_request_finish(tmp_path: Path) -> None:
             response = connection.getresponse()
             assert response.status == 200
             assert "The Last Gate" in response.read().decode()
-        assert app.process.wait(timeout=10) == 0
+        assert app.process.wait(timeout=60) == 0
 
 
 def wait_until_received(port: int) -> None:

@@ -26,7 +26,7 @@ EXAMPLE = "examples/dumbflix"
 def run(*command: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a program as in a fresh shell: without the paths of the environment that the tests run in."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV", "PYTEST", "COV"))}
-    return subprocess.run([str(word) for word in command], cwd=cwd, env=kept | env, capture_output=True, text=True, timeout=100)
+    return subprocess.run([str(word) for word in command], cwd=cwd, env=kept | env, capture_output=True, text=True, timeout=280)
 
 
 def build(kind: str, source: Path, target: Path) -> Path:
@@ -120,7 +120,7 @@ def test_check_in_an_installation(programs: Path, tmp_path: Path) -> None:
 
 
 def visit(port: int, target: str) -> tuple[http.client.HTTPResponse, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", target, headers={"Host": "dumbflix.localhost"})
         response = connection.getresponse()

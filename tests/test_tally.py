@@ -279,7 +279,7 @@ def test_real_processes_at_full_speed_stay_within_the_limit():
         for child in children:
             child.stdin.write("go\n")
             child.stdin.flush()
-        answers = [child.communicate(timeout=30)[0].split() for child in children]
+        answers = [child.communicate(timeout=90)[0].split() for child in children]
     finally:
         for child in children:
             child.kill()

@@ -501,7 +501,7 @@ def test_two_processes_share_a_board_by_its_descriptor(scene):
         pass_fds=[s.board.fd],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         check=True,
         env={"PATH": os.environ["PATH"]},
     )

@@ -23,7 +23,13 @@ def test_on(master: FakeMaster, gapura: Any) -> None:
     done = gapura("maintenance", "on", "Shop.localhost", "--for", "30m", "--message", "back soon")
     assert (done.status, done.err) == (0, "")
     assert master.commands("close_sites") == [{"sites": ["shop.localhost"], "seconds": 1800.0, "message": "back soon"}]
-    assert done.out == "shop.localhost: in maintenance for 1 min 5 s, opens in 30 min: back soon\n"
+    assert done.out == "shop.localhost: in maintenance, begun 1 min 5 s ago, opens in 30 min: back soon\n"
+
+
+def test_what_has_just_begun_is_not_for_no_time(master: FakeMaster, gapura: Any) -> None:
+    close(master)
+    master.says["status"][-1]["sites"][0]["closed"]["since"] = time.time() + 1
+    assert gapura("maintenance", "status", "shop.localhost").out == "shop.localhost: in maintenance\n"
 
 
 def test_off(master: FakeMaster, gapura: Any) -> None:
@@ -43,9 +49,9 @@ def test_all(master: FakeMaster, gapura: Any) -> None:
 def test_status(master: FakeMaster, gapura: Any, words: list[str]) -> None:
     close(master)
     lines = gapura("maintenance", *words).out.splitlines()
-    assert lines[0] == "shop.localhost: in maintenance for 1 min 5 s"
+    assert lines[0] == "shop.localhost: in maintenance, begun 1 min 5 s ago"
     assert all(line.endswith(": open") for line in lines[1:])
-    assert "in maintenance for 1 min" in gapura("status").out
+    assert "in maintenance, begun 1 min" in gapura("status").out
 
 
 def test_json(master: FakeMaster, gapura: Any) -> None:

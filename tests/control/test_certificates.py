@@ -76,7 +76,7 @@ class Kept:
         words = {"email": "", "directories": [directory], "key": "ecdsa", "ca": "/none", "exec": "", "update": None}
         return {**words, "renew_before": None}
 
-    def until(self, condition: Callable[[], object], seconds: float = 20.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         async def wait() -> None:
             end = time.monotonic() + seconds
             while not condition():

@@ -40,7 +40,7 @@ HEALTH_PLAN = {"path": "/", "host": "x", "interval": 0.1, "timeout": 0.3, "misse
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-def until(true: Callable[[], object], within: float = 20.0) -> None:
+def until(true: Callable[[], object], within: float = 60.0) -> None:
     """Wait for a condition; AssertionError when it does not come true."""
     end = time.monotonic() + within
     while not true():
@@ -142,7 +142,7 @@ class Master:
     def expect(self, kind: str, channel: ipc.Channel | None = None) -> ipc.Message:
         """The next message of this kind."""
         channel = channel or self.channel
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             for message in self.messages:
                 if message["type"] == kind:
@@ -303,7 +303,7 @@ def test_an_orphan_goes_on_and_finds_the_new_master(master: Master, servers: lis
     until(lambda: master.cell(0, HEALTH) == UNHEALTHY)
     servers[0].answers.set()
     with control_socket(master.run) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
         channel = ipc.Channel(listener.accept()[0])
         orphan = master.expect("orphan", channel)
         assert {key: orphan[key] for key in ("role", "pid", "column", "generation", "addresses", "draining")} == {
@@ -346,11 +346,11 @@ def test_an_orphan_keeps_apps_from_blocking_and_hands_their_pipes_over(master: M
             pass
         return log.exists() and log.stat().st_size > 4 << 20
 
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not written():
         assert time.monotonic() < end, "the pipe is not read"
     with control_socket(master.run) as listener:
-        listener.settimeout(20)
+        listener.settimeout(60)
         channel = ipc.Channel(listener.accept()[0])
         master.expect("orphan", channel)
         while output.read(0.0):

@@ -14,7 +14,7 @@ import uvloop
 
 from gapura.edge import worker
 
-from .edge import Edge
+from .edge import PATIENCE, Edge
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,7 +23,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
     cast(asyncio.AbstractEventLoop, pyfuncitem.funcargs["loop"]).run_until_complete(
-        asyncio.wait_for(pyfuncitem.obj(**arguments), 8)
+        asyncio.wait_for(pyfuncitem.obj(**arguments), PATIENCE)
     )
     return True
 
@@ -52,4 +52,4 @@ def edge(loop: asyncio.AbstractEventLoop, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(worker, "gapura_log", SimpleNamespace(setup=lambda who, path: None, reopen=lambda: None))
     edge = Edge(loop, tmp_path)
     yield edge
-    loop.run_until_complete(asyncio.wait_for(edge.close(), 8))
+    loop.run_until_complete(asyncio.wait_for(edge.close(), PATIENCE))

@@ -21,6 +21,9 @@ from gapura.tally import Tally
 from .backend import Answer, Backend, ordinary
 from .client import Client
 
+PATIENCE = 90.0
+"""Seconds until a test is given up. No test is about this figure: it only has to be longer than the slowest machine takes."""
+
 
 class Observed(Worker):
     """A worker that shares its loop: when it is finished it says so instead of ending the loop."""
@@ -165,7 +168,7 @@ class Edge:
 
     # -- looking ----------------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], object], seconds: float = PATIENCE) -> None:
         """Wait for a condition."""
         limit = time.monotonic() + seconds
         while not condition():

@@ -248,7 +248,7 @@ async def tried(edge: Edge, row: Row, backend: Backend) -> str:
     match = FIRST_LINE.match(row.request.decode("latin-1"))
     statuses = row.status.split("|")
     try:
-        answer = await asyncio.wait_for(client.answer(match[1] if match else "GET"), 3)
+        answer = await asyncio.wait_for(client.answer(match[1] if match else "GET"), 60)
     except asyncio.IncompleteReadError as error:
         return "" if "-" in statuses and not error.partial else f"no answer but {error.partial!r}"
     except TimeoutError:
@@ -256,12 +256,12 @@ async def tried(edge: Edge, row: Row, backend: Backend) -> str:
     if str(answer.status) not in statuses:
         return f"{answer.status} instead of {row.status}: {answer.body[:200]!r}"
     if second := next((part[5:] for part in row.expected if part.startswith("then=")), ""):
-        got = await asyncio.wait_for(client.answer(), 3)
+        got = await asyncio.wait_for(client.answer(), 60)
         if str(got.status) != second:
             return f"the second answer is {got.status} instead of {second}: {got.body!r}"
     if "close" in row.expected:
         try:
-            rest = await asyncio.wait_for(client.end(), 3)
+            rest = await asyncio.wait_for(client.end(), 60)
         except TimeoutError:
             return "the connection stays open"
         if rest:
@@ -269,7 +269,7 @@ async def tried(edge: Edge, row: Row, backend: Backend) -> str:
     else:
         client.send(get("/a.txt", "Connection: close"))
         try:
-            follows = await asyncio.wait_for(client.answer(), 3)
+            follows = await asyncio.wait_for(client.answer(), 60)
         except (asyncio.IncompleteReadError, TimeoutError):
             return "what follows on the connection gets no answer"
         if follows.body != b"public":

@@ -144,7 +144,7 @@ def nginx(www: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     (folder / "nginx.conf").write_text(CONFIGURATION.format(folder=folder, port=port, www=www))
     process = subprocess.Popen([program, "-c", folder / "nginx.conf", "-e", folder / "error.log"], stderr=subprocess.DEVNULL)
     try:
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while True:
             assert process.poll() is None, (folder / "error.log").read_text()
             assert time.monotonic() < limit

@@ -92,7 +92,7 @@ def nginx(tmp_path: Path, htpasswd: str) -> Iterator[int]:
     )
     process = subprocess.Popen([program, "-p", str(folder), "-c", str(folder / "nginx.conf")], stderr=subprocess.DEVNULL)
     try:
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while True:
             with socket.socket() as probe:
                 if not probe.connect_ex(("127.0.0.1", port)):

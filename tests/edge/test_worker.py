@@ -279,7 +279,7 @@ def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> 
                 pass
             master.close()
             for _ in range(3):
-                with socket.create_connection(address, timeout=5) as client:
+                with socket.create_connection(address, timeout=60) as client:
                     client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                     with client.makefile("rb") as answer:
                         assert answer.read().endswith(b"\r\n\r\nhi")

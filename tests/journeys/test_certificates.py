@@ -65,7 +65,7 @@ class Secure:
         found: dict[str, Any] = next(row for row in rows if row["host"] == host)
         return found
 
-    def await_source(self, source: str, host: str = HOST, within: float = 30.0) -> None:
+    def await_source(self, source: str, host: str = HOST, within: float = 90.0) -> None:
         """Wait until a host has a certificate from there."""
 
         def there(status: dict[str, Any]) -> bool:
@@ -181,7 +181,7 @@ class Visitors:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         while not self._over.is_set():
-            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=20, context=context)
+            connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=60, context=context)
             try:
                 connection.sock = None
                 with socket.create_connection(("127.0.0.1", self._port), 20) as sock:
@@ -234,7 +234,7 @@ def test_an_order_outlives_control(secure: Secure) -> None:
     until(lambda: not alive(child), 5, "the child ends with control")
     secure.site.wait(lambda status: status["control"]["pid"] not in (None, control))
     until(lambda: not old & set(os.listdir(challenges)), 10, "the old challenge is forgotten")
-    secure.await_source("acme", within=40)
+    secure.await_source("acme", within=90)
     accounts = secure.site.folder / ".gapura" / "lib" / "accounts"
     assert len(os.listdir(accounts)) == 1
     assert authority.log().count("There are now 1 accounts") + authority.log().count("There are now 2 accounts") <= 1
@@ -254,7 +254,7 @@ def test_the_child_that_hangs_with_a_killed_master_is_not_left(secure: Secure) -
     master.wait()
     until(lambda: not alive(child), 10, "nobody could write down what it gets")
     secure.site.up(ready=False)
-    secure.await_source("acme", within=40)
+    secure.await_source("acme", within=90)
     secure.site.down()
 
 
@@ -264,7 +264,7 @@ def test_a_name_that_is_not_ours_yet_is_served_locally_until_it_is(secure: Secur
     authority.start()
     secure.configure(HOST)
     secure.site.up(ready=False)
-    secure.site.wait(lambda status: status["certificates"] and status["certificates"][0]["problem"], within=30)
+    secure.site.wait(lambda status: status["certificates"] and status["certificates"][0]["problem"], within=90)
     assert secure.curl(HOST, secure.local_root()) == f"hello from {HOST}"
     assert visit(secure.site.port, host=HOST).status == 200, "nobody is sent to a certificate that browsers warn of"
     row = secure.row()
@@ -273,7 +273,7 @@ def test_a_name_that_is_not_ours_yet_is_served_locally_until_it_is(secure: Secur
     assert HOST in row["problem"]
     assert row["problem"] in secure.site.gapura("certificates").stdout
     secure.site.up(ready=False)  # a new master and a new control
-    secure.site.wait(lambda status: status["certificates"], within=20)
+    secure.site.wait(lambda status: status["certificates"], within=90)
     after = secure.row()
     assert (after["failures"], after["next_try"]) == (1, row["next_try"]), "a restart does not hammer the authority"
     secure.names.unknown.clear()
@@ -306,7 +306,7 @@ def test_without_any_authority_the_old_certificate_is_served(secure: Secure) -> 
     until(lambda: secure.curl(HOST, root) == f"hello from {HOST}", 5)
     authority.stop()
     secure.site.gapura("certificates", "--renew", HOST)
-    secure.site.wait(lambda status: status["certificates"][0]["failures"] == 1, within=20)
+    secure.site.wait(lambda status: status["certificates"][0]["failures"] == 1, within=90)
     assert "connection refused" in secure.row()["problem"]
     assert secure.row()["source"] == "acme"
     assert secure.curl(HOST, root) == f"hello from {HOST}"

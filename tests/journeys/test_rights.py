@@ -296,7 +296,7 @@ def test_as_process_one_root_serves_through_nobody(readable: Site) -> None:
     assert visit(site.port).status == 200
     assert sorted(facts(pid)["Uid"][0] for pid in children(master)) == ["0", *["65534"] * 3]
     os.kill(master, signal.SIGTERM)
-    assert outer.wait(timeout=10) == 0
+    assert outer.wait(timeout=60) == 0
     site.nothing_left()
 
 

@@ -24,7 +24,7 @@ FAKE = [sys.executable, "-P", str(FAKES / "child.py")]
 APP = [sys.executable, "-S", "-E", str(FAKES / "app.py")]
 
 
-def turn_until(loop: Loop, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def turn_until(loop: Loop, condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Run the loop until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
@@ -32,7 +32,7 @@ def turn_until(loop: Loop, condition: Callable[[], bool], seconds: float = 10.0)
         loop.turn(0.01)
 
 
-def finish(loop: Loop, steps: Steps[Any], seconds: float = 10.0) -> Any:
+def finish(loop: Loop, steps: Steps[Any], seconds: float = 60.0) -> Any:
     """Run a task to its end; its result."""
     task = loop.start("test", steps, lambda task: None)
     turn_until(loop, lambda: task.done, seconds)

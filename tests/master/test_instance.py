@@ -45,7 +45,7 @@ class Care:
                 if pid:
                     instance.ended(pid, os.waitstatus_to_exitcode(raw))
 
-    def until(self, instance: Instance, state: str, seconds: float = 10.0) -> None:
+    def until(self, instance: Instance, state: str, seconds: float = 60.0) -> None:
         turn_until(self.ground.loop, lambda: instance.lifecycle.state == state, seconds)
 
     def states(self) -> list[str]:
@@ -72,7 +72,7 @@ def care(ground: Ground) -> Iterator[Care]:
 
 
 def ask(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 

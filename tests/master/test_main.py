@@ -102,14 +102,14 @@ class Site:
         self.until(lambda: self.instance()["state"] == "ready")
         return self.instance()
 
-    def until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+    def until(self, condition: Callable[[], object], seconds: float = 60.0) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, self.log()
             time.sleep(0.02)
 
     def fetch(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=60) as answer:
             text: str = answer.read().decode()
             return text
 

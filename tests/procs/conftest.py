@@ -20,7 +20,7 @@ App = Callable[..., AppPlan]
 Launched = tuple[launch.Process, str]
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for a condition, at most so long."""
     end = time.monotonic() + seconds
     while not condition():

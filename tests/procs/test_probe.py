@@ -16,7 +16,7 @@ from gapura.procs.probe import PATIENCE, Probe
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        sock.settimeout(10)
+        sock.settimeout(60)
         yield sock
 
 

@@ -224,7 +224,7 @@ os.wait()
 os.write(write, b"x")
 print(os.waitstatus_to_exitcode(os.wait()[1]))
 """
-    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False, timeout=90)
     assert (done.stdout.strip(), done.stderr) == ("7", "")
 
 

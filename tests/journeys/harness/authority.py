@@ -90,7 +90,7 @@ class NameServer:
             except OSError:
                 return
             with client, client.makefile("rb") as stream:
-                client.settimeout(10)
+                client.settimeout(60)
                 length = int.from_bytes(stream.read(2), "big")
                 answer = self._answer(stream.read(length))
                 client.sendall(len(answer).to_bytes(2, "big") + answer)
@@ -179,7 +179,7 @@ class Pebble:
                 stdout=log,
                 stderr=log,
             )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             try:
                 self.get(self.url)
@@ -192,7 +192,7 @@ class Pebble:
     def get(self, url: str) -> bytes:
         """What it answers."""
         context = ssl.create_default_context(cafile=str(self.root))
-        with urllib.request.urlopen(url, timeout=10, context=context) as answer:
+        with urllib.request.urlopen(url, timeout=60, context=context) as answer:
             body: bytes = answer.read()
             return body
 

@@ -26,7 +26,7 @@ class Answer:
     fields: dict[str, str] = field(default_factory=dict)
 
 
-def visit(port: int, path: str = "/", *, host: str = HOST, language: str = "en", timeout: float = 30.0) -> Answer:
+def visit(port: int, path: str = "/", *, host: str = HOST, language: str = "en", timeout: float = 60.0) -> Answer:
     """GET over a connection of its own. Raises OSError and `http.client.HTTPException` as they come."""
     began = time.monotonic()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -50,7 +50,7 @@ def answers(port: int, path: str = "/", *, host: str = HOST) -> bool:
 
 def arrivals(port: int, count: int) -> list[float]:
     """Ask for so many server-sent events; when each came (CLOCK_MONOTONIC, s)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", f"/events?count={count}", headers={"Host": HOST})
         response = connection.getresponse()
@@ -63,7 +63,7 @@ class WebSocket:
     """A client of the test program's `/echo` (RFC 6455, short frames). Raises OSError when the tunnel is gone."""
 
     def __init__(self, port: int, host: str = HOST) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         key = base64.b64encode(os.urandom(16)).decode()
         lines = ["GET /echo HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += ["Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}"]
@@ -102,7 +102,7 @@ class Download:
         self.size = size
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
-        self.sock.settimeout(30)
+        self.sock.settimeout(60)
         self.sock.connect(("127.0.0.1", port))
         self.sock.sendall(f"GET /download?bytes={size} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         head = b""

@@ -67,7 +67,7 @@ def worked(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def until(condition: Callable[[], object], within: float = 10.0, what: str = "") -> None:
+def until(condition: Callable[[], object], within: float = 60.0, what: str = "") -> None:
     """Wait until a condition holds. Raises AssertionError when it does not in time."""
     deadline = time.monotonic() + within
     while not condition():

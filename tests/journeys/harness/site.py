@@ -122,7 +122,7 @@ class Site:
     def environment(self) -> dict[str, str]:
         return {**os.environ, MARK: self.mark}
 
-    def gapura(self, *words: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def gapura(self, *words: str, check: bool = True, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; with `check` it must succeed."""
         done = subprocess.run(
             [GAPURA, *words],
@@ -145,7 +145,7 @@ class Site:
         else:
             self.gapura("up", "-d")
         if ready:
-            self.wait(settled, within=30)
+            self.wait(settled, within=90)
 
     def foreground(self, *words: str) -> subprocess.Popen[bytes]:
         """`gapura up` as a child of the test, its output in up.log; returns when it answers commands."""
@@ -159,16 +159,16 @@ class Site:
                 stderr=subprocess.STDOUT,
             )
         self._masters.append(master)
-        self.wait(lambda status: True, within=20)
+        self.wait(lambda status: True, within=60)
         return master
 
     def ask(self, name: str, **arguments: object) -> dict[str, Any]:
         """Send a command over the control socket, as the command line does. Raises OSError when nobody listens."""
         channel = ipc.connect(str(self.folder / ".gapura"))
         try:
-            message = channel.ask({"type": "command", "name": name, **arguments}, timeout=10)
+            message = channel.ask({"type": "command", "name": name, **arguments}, timeout=60)
             while message["type"] != "reply":
-                message = channel.wait(10)
+                message = channel.wait(60)
             return message
         finally:
             channel.close()
@@ -180,7 +180,7 @@ class Site:
             raise BlockingIOError(reply["error"])
         return reply
 
-    def wait(self, condition: Callable[[Status], object], within: float = 10.0) -> Status:
+    def wait(self, condition: Callable[[Status], object], within: float = 60.0) -> Status:
         """Wait until the status fulfils a condition; the status that did."""
         deadline = time.monotonic() + within
         last: object = None
@@ -217,7 +217,7 @@ class Site:
         self.gapura("down")
         self.nothing_left()
 
-    def nothing_left(self, within: float = 2.0) -> None:
+    def nothing_left(self, within: float = 30.0) -> None:
         """No process carries the journey's mark any more. The master itself ends a moment after its last answer."""
         deadline = time.monotonic() + within
         while (left := self.processes()) and time.monotonic() < deadline:
@@ -233,7 +233,7 @@ class Site:
             if alive(pid):
                 os.kill(pid, signal.SIGKILL)
         for master in self._masters:
-            master.wait(timeout=10)
+            master.wait(timeout=60)
         for log in (self.folder / "up.log", *sorted(self.logs.glob("*.log"))):
             if log.exists() and log.name != "access.log":
                 text = log.read_text(errors="replace")
