@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,52 @@ def test_what_somebody_would_have_to_show(folder: Path, gapura: Any) -> None:
     assert "10.1.1.1 may come in\n" in gapura("explain", "http://x/", "--client", "10.1.1.1").out
     assert 'needs nothing else (satisfy = "any")' in gapura("explain", "http://y/", "--client", "10.1.1.1").out
     assert "11.1.1.1 needs what follows" in gapura("explain", "http://y/", "--client", "11.1.1.1").out
+
+
+def test_what_stands_before_the_action(folder: Path, gapura: Any) -> None:
+    (folder / "gapura.toml").write_text("""
+[edge]
+https = 8443
+[sites."a.example"]
+respond = "in"
+tls = "auto"
+limit = ["10/s", { rate = "5/m", burst = 2, key = "$http_x_key" }]
+limit_connections = 3
+compress = true
+redirects = [{ path = "/old", to = "/new" }, { match = "^/blog/(.*)$", to = "/$1", status = 301 }]
+[[sites."a.example".routes]]
+path = "/api/"
+proxy = "localhost:3000"
+rewrite = "/v2/"
+[[sites."a.example".routes]]
+path = "/x/"
+proxy = "localhost:3000"
+rewrite = { match = "^/x/(.*)$", to = "/y/$1", reroute = true }
+[sites."b.example"]
+respond = "in"
+""")
+    told = gapura("explain", "http://a.example/").out
+    assert "https     visitors over HTTP are sent to https://a.example:8443 (301), once its certificate is there\n" in told
+    assert "limit     10/s and a burst of 9 for each $remote_addr, else 429\n" in told
+    assert "limit     5/m and a burst of 2 for each $http_x_key, else 429\n" in told
+    assert "limit     3 at the same time for each $remote_addr, else 429\n" in told
+    assert "compress  zstd, br, gzip, from 512 bytes\n" in told
+    assert "redirects /old: 302 to /new; the route does not answer\n" in gapura("explain", "http://a.example/old").out
+    assert "redirects ^/blog/(.*)$: 301 to /$1; the" in gapura("explain", "https://a.example/blog/a").out
+    assert "https " not in gapura("explain", "https://a.example/").out
+    assert "rewrite   /api/ becomes /v2/\n" in gapura("explain", "https://a.example/api/a").out
+    assert "rewrite   ^/x/(.*)$: to /y/$1, and another route is looked for\n" in gapura("explain", "https://a.example/x/a").out
+    assert "nobody gets to it over HTTPS" in gapura("explain", "https://b.example/").out
+
+
+def test_a_site_in_maintenance(master: FakeMaster, folder: Path, gapura: Any) -> None:
+    look = 'maintenance = { allow = ["10.0.0.0/8"] }'
+    (folder / "gapura.toml").write_text(f'[sites."*"]\nrespond = "in"\n{look}')
+    site = next(site for site in master.says["status"][-1]["sites"] if "*" in site["hosts"])
+    assert asked(gapura, "http://alvin.xyz/")["maintenance"] is None
+    site["closed"] = {"since": time.time() - 65, "until": 0, "message": "moving"}
+    assert asked(gapura, "http://alvin.xyz/")["maintenance"]["message"] == "moving"
+    told = gapura("explain", "http://alvin.xyz/").out
+    assert "site      in maintenance, begun 1 min 5 s ago: moving: 503; `gapura maintenance off` opens it\n" in told
+    told = gapura("explain", "http://alvin.xyz/", "--client", "10.1.1.1").out
+    assert "10.1.1.1 sees it all the same (maintenance.allow)\n" in told

@@ -60,7 +60,7 @@ def test_every_verb_has_help_and_takes_a_configuration(gapura: Any, verb: str) -
         (["restart", "shop:999999"], 2, "write APP or APP:N"),
         (["logs", "shop:one"], 2, "write APP or APP:N"),
         (["logs", "-n", "-5"], 2, "-5"),
-        (["logs", "--access", "shop"], 2, "one kind of log at a time"),
+        (["logs", "--access", "shop"], 1, "there is no site shop"),
         (["logs", "--access", "--errors"], 2, "one kind of log at a time"),
         (["explain"], 2, "Missing argument"),
         (["explain", "ftp://alvin.xyz/"], 2, "no URL that a browser could ask for"),

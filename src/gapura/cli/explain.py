@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gapura.cli import render, talk
+from gapura.cli import obstacles, render, talk
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.cli.status import goes_to
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address, listens
-from gapura.config.plan_access import AccessPlan
 from gapura.errors import EXIT_USAGE, ClientError, CommandError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def explain(place: Place, url: str, method: str, headers: tuple[str, ...], clien
     """
     plan = place.plan()
     live = talk.running_status(place)
-    answer = trace(plan, url, method, headers, client)
+    answer = trace(plan, url, method, headers, client, live)
     if answer.get("upstream"):
         answer["servers"] = servers(plan["upstreams"][answer["upstream"]["name"]], live)
     answer["running"] = live is not None
@@ -69,8 +68,8 @@ class _Asking:
         self.groups: re.Match[bytes] | None = None
 
 
-def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = (), client: str = "127.0.0.1") -> dict[str, Any]:
-    """The way of a request for `url` through a plan. Raises `CommandError` for what is no request of ours."""
+def trace(plan: Plan, url: str, method: str, headers: tuple[str, ...], client: str, live: dict[str, Any] | None) -> dict[str, Any]:
+    """The way of a request for `url` through a plan, with what a running Gapura says. Raises `CommandError` for what is none."""
     from gapura.edge.router import NotAllowed, Route, Router, site_of
     from gapura.wire.request import parse_request
     from gapura.wire.target import split_absolute
@@ -85,12 +84,16 @@ def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = 
     except ClientError as error:
         raise CommandError(f"{url!r} is no URL that a browser could ask for: {error.reason}", "", EXIT_USAGE) from None
     answer: dict[str, Any] = {"url": url, "host": name.decode(), "path": path.decode("utf-8", "replace")}
-    answer["listener"] = _listener(plan, authority, url.lower().startswith("https:"))
+    secure = url.lower().startswith("https:")
+    answer["listener"] = _listener(plan, authority, secure)
     answer["site"] = answer["route"] = answer["upstream"] = None
     if site is None:
         answer["status"] = 421
         return answer
     answer["site"] = {"hosts": site.hosts, "matched": _matched(site.hosts, answer["host"])}
+    answer["maintenance"] = _closed(site.hosts, live)
+    planned = next(one for one in plan["sites"] if one["hosts"] == site.hosts)
+    answer["before"] = obstacles.before_routes(planned, plan["edge"], answer["host"], secure, client, answer["maintenance"])
     try:
         route = site.route(path, asking)
     except NotAllowed as error:
@@ -100,33 +103,12 @@ def trace(plan: Plan, url: str, method: str = "GET", headers: tuple[str, ...] = 
         answer["status"] = 404
         return answer
     answer["route"] = route.plan
-    answer["access"] = judged(route.plan["access"], client)
+    answer["changed"] = obstacles.changed(route.plan, path)
+    answer["access"] = obstacles.judged(route.plan["access"], client)
     if route.plan["action"] == "proxy":
         upstream = plan["upstreams"][route.plan["upstream"]]
         answer["upstream"] = {key: upstream[key] for key in ("name", "app", "policy", "hold")}
     return answer
-
-
-def judged(access: AccessPlan | None, client: str) -> list[str]:
-    """What a client at this address would have to show, in sentences; nothing when everybody may ask."""
-    from gapura.edge.networks import networks
-
-    if access is None:
-        return []
-    found = []
-    listed, either = access["networks"], access["satisfy"] == "any"
-    if listed is not None:
-        holds = networks(tuple(listed["allow"]), tuple(listed["deny"])).holds(client.encode())
-        if either and holds:
-            return [f'{client} may come in, and needs nothing else (satisfy = "any")']
-        found.append(f"{client} {'may come in' if holds else 'needs what follows' if either else 'may not come in: 403'}")
-    if access["basic_auth"]:
-        found.append(f"a name and a password, {access['basic_auth']['file'] or 'of the configuration'} (basic_auth)")
-    if access["jwt"]:
-        found.append(f"a token signed for {access['jwt']['keys'] or access['jwt']['jwks']} (jwt)")
-    if access["forward_auth"]:
-        found.append(f"{access['forward_auth']['upstream']} decides, asked for {access['forward_auth']['path']} (forward_auth)")
-    return found
 
 
 def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[str, Any]]:
@@ -156,6 +138,12 @@ def servers(upstream: UpstreamPlan, live: dict[str, Any] | None) -> list[dict[st
     return found
 
 
+def _closed(hosts: list[str], live: dict[str, Any] | None) -> dict[str, Any] | None:
+    """How it stands with the maintenance of a site that runs; None when it is open."""
+    running = live["sites"] if live else []
+    return next((site.get("closed") for site in running if site["hosts"][0] == hosts[0]), None)
+
+
 def _live_servers(upstream: str, live: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
     groups = live["upstreams"] if live else []
     return {server["id"]: server for group in groups if group["name"] == upstream for server in group["servers"]}
@@ -176,18 +164,6 @@ def _matched(hosts: list[str], host: str) -> str:
     return max(fitting, key=len, default="*")
 
 
-def _shares(route: RoutePlan) -> list[str]:
-    """Where else requests of the route go."""
-    traffic = route["traffic"]
-    if traffic is None:
-        return []
-    lines = [f"mirror    {mirror['upstream']}, {mirror['share']:.4g} of the requests" for mirror in traffic["mirrors"]]
-    if split := traffic["split"]:
-        parts = ", ".join(f"{choice['upstream']} {choice['share'] / 1000:g}" for choice in split["choices"])
-        lines.append(f"split     {parts}, by the cookie {split['cookie']['name']}; below, the first of them")
-    return lines
-
-
 def _tell(answer: dict[str, Any]) -> None:
     site: SitePlan | None = answer["site"]
     if not answer["listener"]:
@@ -198,6 +174,8 @@ def _tell(answer: dict[str, Any]) -> None:
         click.echo(f'site      none is called {answer["host"]!r} and there is no "*": 421, with a page that says so')
         return
     click.echo(f"site      {', '.join(site['hosts'])} (matched by {answer['site']['matched']!r})")
+    for line in answer["before"]:
+        click.echo(line)
     route: RoutePlan | None = answer["route"]
     if route is None and "allow" in answer:
         click.echo(f"route     {answer['path']} takes other methods: 405, with Allow: {answer['allow']}")
@@ -207,9 +185,11 @@ def _tell(answer: dict[str, Any]) -> None:
         return
     kind = f"{route['kind']}, with conditions" if route["match"] else route["kind"]
     click.echo(f"route     {route['path']} ({kind})  {goes_to(dict(route))}")
+    for line in (*answer["changed"], *obstacles.limited(route)):
+        click.echo(line)
     for sentence in answer["access"]:
         click.echo(f"access    {sentence}")
-    for line in _shares(route):
+    for line in (*obstacles.compressed(route), *obstacles.shares(route)):
         click.echo(line)
     if answer["upstream"] is None:
         return

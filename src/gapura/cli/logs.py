@@ -25,6 +25,7 @@ from gapura.log import escape
 from gapura.procs import logfile
 
 LINES: Final = 15
+HINT: Final = "`gapura up` starts them; `gapura logs --access` shows what visitors asked for"
 _PAUSE: Final = 0.1
 _MARGIN: Final = 5.0
 """Seconds by which lines of several workers may be out of order."""
@@ -269,7 +270,7 @@ def captured(place: Place, target: str | None) -> dict[str, Path]:
             found[f"{name}:{number}"] = path
     if target is None:
         if not found:
-            raise CommandError(f"no app has printed anything yet (no logs in {short(place.logs)})", "start them with `gapura up`")
+            raise CommandError(f"no app has printed anything yet (no logs in {short(place.logs)})", HINT)
         return found
     app, index = parse_target(target)
     chosen = {name: path for name, path in found.items() if name == target or (index is None and name.rpartition(":")[0] == app)}

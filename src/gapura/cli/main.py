@@ -29,7 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "status": ("status", "Show sites, upstreams, servers and workers."),
         "ps": ("status", "Show every process of the apps."),
-        "logs": ("logs", "Show what the apps print."),
+        "logs": ("logs", "Show what the apps print, or the access log."),
         "certificates": ("certificates", "Show certificates: from whom, until when, what is wrong."),
         "explain": ("explain", "Tell what answers a URL, and why."),
     },

@@ -74,10 +74,10 @@ def maintenance(closed: dict[str, Any] | None) -> str:
     if not closed:
         return "open"
     now = time.time()
-    since = duration(max(0.0, now - closed["since"]))
+    since = duration(now - closed["since"]) if now - closed["since"] >= 1 else ""
     then = f", opens in {duration(max(1.0, closed['until'] - now))}" if closed["until"] else ""
     said = f": {closed['message']}" if closed["message"] else ""
-    return f"in maintenance for {since}{then}{said}"
+    return f"in maintenance{f', begun {since} ago' if since else ''}{then}{said}"
 
 
 def duration(seconds: float | None) -> str:

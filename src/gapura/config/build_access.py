@@ -105,7 +105,7 @@ def _basic_auth(options: Options) -> BasicAuthPlan | None:
 
 
 def _check_htpasswd(options: Options, where: Path, file: str) -> None:
-    raw = _content(options, (*where, "file"), file, "write its lines with `gapura password NAME`")
+    raw = _content(options, (*where, "file"), file, "write its lines with `gapura password NAME --file FILE`")
     if raw is None:
         return
     users, mistakes = htpasswd.parse(raw)
