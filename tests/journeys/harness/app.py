@@ -5,6 +5,7 @@ It runs alone (`python -S -E app.py`), serves HTTP/1.1 on 127.0.0.1:$PORT with a
     /                    its name and process id
     /slow?seconds=S      the same, S seconds later
     /download?bytes=N    N bytes of a pattern that shows a missing or doubled piece
+    /text?bytes=N        N bytes of text, a third of that when compressed
     /events?count=N      N server-sent events, each written on its own, 50 ms apart
     /echo                WebSocket: every frame comes back
     POST /post           notes the body as a line of the file --ids, then works for --work seconds
@@ -16,8 +17,10 @@ import argparse
 import base64
 import hashlib
 import os
+import random
 import signal
 import socket
+import string
 import struct
 import threading
 import time
@@ -33,6 +36,16 @@ def pattern(size: int) -> Iterator[bytes]:
     base = bytes(range(256)) * (BLOCK // 256)
     for number in range((size + BLOCK - 1) // BLOCK):
         block = struct.pack("!Q", number) + base[8:]
+        yield block[: size - number * BLOCK]
+
+
+def prose(size: int) -> Iterator[bytes]:
+    """`size` bytes of random words in blocks of 64 KiB, no two blocks alike."""
+    dice = random.Random(1)
+    words = ["".join(dice.choices(string.ascii_lowercase, k=dice.randint(2, 9))) for _ in range(2000)]
+    base = " ".join(dice.choices(words, k=BLOCK // 4)).encode()[: BLOCK - 16]
+    for number in range((size + BLOCK - 1) // BLOCK):
+        block = b"%15d " % number + base
         yield block[: size - number * BLOCK]
 
 
@@ -86,6 +99,12 @@ class Connection:
             size = int(query["bytes"])
             self.sock.sendall(self.head("application/octet-stream", f"Content-Length: {size}"))
             for block in pattern(size):
+                self.sock.sendall(block)
+            return
+        if path == "/text":
+            size = int(query["bytes"])
+            self.sock.sendall(self.head("text/plain", f"Content-Length: {size}"))
+            for block in prose(size):
                 self.sock.sendall(block)
             return
         if path == "/events":
