@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import re
 import shlex
@@ -176,6 +177,35 @@ def test_a_wrong_command_line_does_not(line: str) -> None:
 )
 def test_calls_are_found(line: str, expected: list[list[str]]) -> None:
     assert list(calls(line)) == expected
+
+
+# -- architecture ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_floors_inside_a_worker() -> None:
+    """Every module of `edge` stands on a line, and imports only modules of lines below it."""
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    block = re.search(r"## Inside a worker\n\n[^\n]+\n\n((?:    [^\n]+\n)+)", text)
+    assert block is not None
+    lines = re.sub(r"\|\n\s+", "| ", block[1]).splitlines()
+    floors = {name: number for number, line in enumerate(lines) for name in line.strip().split(" | ")}
+    modules = {path.stem: path for path in (ROOT / "src" / "gapura" / "edge").glob("[!_]*.py")}
+    assert set(floors) == set(modules)
+    for name, path in modules.items():
+        for imported in _edge_imports(ast.parse(path.read_text(encoding="utf-8")), set(modules)):
+            assert floors[name] < floors[imported], f"edge/{name}.py imports {imported}: its line in ARCHITECTURE.md is wrong"
+
+
+def _edge_imports(tree: ast.AST, modules: set[str]) -> Iterator[str]:
+    """What a module imports of `edge`, also within functions, but not for types only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gapura.edge."):
+            yield str(node.module).split(".")[2]
+        elif isinstance(node, ast.ImportFrom) and node.module == "gapura.edge":
+            yield from (alias.name for alias in node.names if alias.name in modules)
+        yield from _edge_imports(node, modules)
 
 
 # -- guides for those who come from elsewhere --------------------------------------------------------------------------------
