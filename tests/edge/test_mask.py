@@ -55,6 +55,14 @@ def test_values_of_secrets_go_and_all_else_stays(pairs: list[tuple[bytes, bytes]
     assert mask(query(pairs)) == query([(name, b"***" if secret(name) and value else value) for name, value in pairs])
 
 
+@pytest.mark.parametrize("text", [b"?a=", b"?a[]=", b"?token", b"?%25", b"&a=", b"?" + b"b" * 70 + b"="])
+def test_urls_within_urls_cost_no_more_than_their_length(text: bytes) -> None:
+    """As deep as a target may be long: neither the stack nor the time runs out."""
+    long = b"/" + text * (8000 // len(text))
+    assert mask(long) == long
+    assert mask(long + b"?token=1").endswith(b"?token=***")
+
+
 def test_a_name_once_harmless_hides_nothing_later() -> None:
     fresh = masking(("token",))
     assert fresh(b"/?a=1") == b"/?a=1"

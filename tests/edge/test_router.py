@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from gapura.edge.router import read_otherwise
+
 from .client import get
 from .edge import Edge
 
@@ -203,3 +205,67 @@ async def test_a_method_that_no_route_of_the_path_takes(edge: Edge) -> None:
     answer = await client.ask("/m", method="POST", body=b"x")
     assert (answer.status, answer.get("allow")) == (405, "GET, HEAD, PUT, QUERY")
     assert (await client.ask("/other", method="POST")).status == 404
+
+
+GUARDED = """
+[[sites."*".routes]]
+path = "/private/"
+files = "private"
+deny = "all"
+[[sites."*".routes]]
+path = "/closed/"
+respond = { status = 404 }
+[[sites."*".routes]]
+path = "/plain/"
+respond = "open"
+[[sites."*".routes]]
+path = "/"
+files = "."
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/private/x", 403),
+        ("//private/x", 400),
+        ("/.//private/x", 400),
+        ("/a/..//private/x", 400),
+        ("/private%2Fx", 400),
+        ("/%2fprivate/x", 400),
+        ("/private%252Fx", 400),
+        ("/a/..%2fprivate/x", 400),
+        ("/private;a/x", 400),
+        ("/a/..;/private/x", 400),
+        ("/%5cprivate/x", 400),
+        ("/private%5cx", 400),
+        ("http://a//private/x", 400),
+        ("/private//x", 403),
+        ("/private/a%2Fb", 403),
+        ("/a//x", 404),
+        ("/a%2Fx;b=c", 404),
+        ("//plain/x", 404),
+        ("//closed/x", 400),
+        ("/index.html;/private", 404),
+    ],
+)
+async def test_a_path_that_reads_otherwise_passes_no_rule_by(edge: Edge, path: str, status: int) -> None:
+    """Files, and many servers, take // for / and more: what would be refused in that reading is not answered in this one."""
+    (edge.folder / "private").mkdir()
+    (edge.folder / "private" / "x").write_text("secret")
+    await edge.start(GUARDED)
+    client = await edge.client()
+    client.send(get(path))
+    assert (await client.answer()).status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "read"),
+    [
+        (b"/a/b", None), (b"/", None), (b"//", b"/"), (b"//a", b"/a"), (b"/a//", b"/a/"), (b"/a;b/c;d", b"/a/c"),
+        (b"/a/..;x", b"/"), (b"/a%2F..%2Fb", b"/b"), (b"/a%252Fb", b"/a/b"), (b"/\\a", b"/a"), (b"/b\\..\\a", b"/a"),
+        (b"/..;/..;/a/", b"/a/"), (b"/a/..;/..;/..;/b/..;", b"/"), (b"/a/b/..;", b"/a/"),
+    ],
+)  # fmt: skip
+def test_how_others_read_a_path(path: bytes, read: bytes | None) -> None:
+    assert read_otherwise(path) == read

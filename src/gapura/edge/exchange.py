@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gapura.edge import error_pages, pages
 from gapura.edge.date import date_line
-from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, NotAllowed, Route, Site
+from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, NotAllowed, Route, Site, check_reading
 from gapura.errors import ClientError
 from gapura.wire.request import RequestHead
 
@@ -168,6 +168,8 @@ class Exchange:
             return
         if route is None:
             raise ClientError(404, self.say("nowhere"))
+        if site.guarded:
+            check_reading(site, route, head.path, self)
         if head.length > route.body_limit > 0:
             for step in route.dressing:
                 step(self)

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from gapura.wire.target import QUESTION
+from gapura.wire.target import PERCENT, QUESTION
 
 Mask = Callable[[bytes], bytes]
 
 HIDDEN: Final = b"***"
-_PAIR: Final = re.compile(rb"(?<=[?&;#])([^=&;#? ]+)=([^&;# ]+)")
+_NAMED: Final = re.compile(rb"(?<=[?&;#])([^=&;#? ]+)=(?=[^&;# ])")
+_VALUE: Final = re.compile(rb"[^&;# ]+")
 _NAMES: Final = re.compile(rb"[?&;#]([^=&;#? ]*)")
 _REMEMBERED: Final = 4096
 """Names of parameters known to be no secrets, none longer than `_LONGEST`: clients choose them."""
@@ -29,14 +30,10 @@ def masking(names: Iterable[str]) -> Mask:
     wanted = frozenset(name.lower().encode() for name in names)
 
     def secret(name: bytes) -> bool:
-        plain = _ESCAPED.sub(_decoded, name).lower()
-        return plain in wanted or not wanted.isdisjoint(_PARTS.split(plain))
-
-    def hide(match: re.Match[bytes]) -> bytes:
-        name = match[1]
-        if secret(name):
-            return name + b"=" + HIDDEN
-        return name + b"=" + mask(match[2])  # in which another URL may stand
+        plain = name.lower()
+        if PERCENT in plain:
+            plain = _ESCAPED.sub(_decoded, plain).lower()
+        return plain in wanted or (_PARTS.search(plain) is not None and not wanted.isdisjoint(_PARTS.split(plain)))
 
     harmless: set[bytes] = set()
 
@@ -48,7 +45,18 @@ def masking(names: Iterable[str]) -> Mask:
             return text
         if len(harmless) < _REMEMBERED:
             harmless.update(name for name in names if len(name) <= _LONGEST and not secret(name))
-        return _PAIR.sub(hide, text)
+        return hide(text)
+
+    def hide(text: bytes) -> bytes:
+        """In one pass, however many URLs stand in each other: a value ends where the outermost one does."""
+        kept: list[bytes] = []
+        done = 0
+        for match in _NAMED.finditer(text):
+            end = match.end()
+            if end > done and match[1] not in harmless and secret(match[1]) and (value := _VALUE.match(text, end)):
+                kept += (text[done:end], HIDDEN)
+                done = value.end()
+        return b"".join((*kept, text[done:]))
 
     return mask
 

@@ -27,6 +27,8 @@ path has changed)."""
 Step = Callable[["Exchange"], int]
 
 MAX_REROUTES: Final = 10
+_DOUBTFUL: Final = re.compile(rb"//|%(?:25)*2F|[;\\]")
+_SLASH: Final = re.compile(rb"/|\\|%(?:25)*2F")
 _REMEMBERED: Final = 1024
 
 
@@ -48,7 +50,7 @@ class NotAllowed(ClientError):
 class Route:
     """A compiled route: what it matches and the steps that answer. `prefix` is empty when a regex matches."""
 
-    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "dressing", "plan", "log")
+    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "dressing", "plan", "log", "rules")
 
     name: bytes
     prefix: bytes
@@ -66,6 +68,20 @@ class Route:
         self.body_limit = body_limit
         self.dressing: tuple[Step, ...] = ()  # steps that see to the headers of every answer, also when no other step has its turn
         self.log = None
+        self.rules = _rules(plan)
+
+
+def _rules(plan: RoutePlan) -> tuple[object, ...]:
+    """What a route refuses by; empty when it lets everybody in."""
+    access = plan["access"]
+    judges = ("networks", "satisfy", "basic_auth", "jwt", "forward_auth")
+    judged = {name: access[name] for name in judges} if access else {}  # type: ignore[literal-required]
+    found = (
+        judged if any(judged[name] for name in judged if name != "satisfy") else None,
+        plan["limit"],
+        plan["action"] == "nowhere" or (plan["action"] == "respond" and plan["status"] >= 400),
+    )
+    return found if any(found) else ()
 
 
 def _answers_preflights(plan: RoutePlan) -> bool:
@@ -82,7 +98,7 @@ def site_of(plan: SitePlan, routes: list[Route]) -> Site:
 class Site:
     """A compiled site. `only` is its route when it has just one, for every path."""
 
-    __slots__ = ("name", "hosts", "plan", "routes", "log", "gate", "only", "_exact", "_prefixes")
+    __slots__ = ("name", "hosts", "plan", "routes", "log", "gate", "only", "guarded", "_exact", "_prefixes")
 
     name: bytes
     log: AccessLog | None  # of what it answers without a route
@@ -95,6 +111,8 @@ class Site:
         """What comes before the routes; see `edge/secure`."""
         self.hosts = plan["hosts"]
         self.name = plan["hosts"][0].encode()
+        self.guarded = len({str(route.rules) for route in routes}) > 1
+        """Whether some of its routes refuse what others let in."""
         self._exact = {route.prefix: route for route in routes if route.exact}
         prefixes = [route for route in routes if not route.exact]
         self._prefixes = sorted(prefixes, key=lambda route: len(route.prefix), reverse=True)
@@ -111,6 +129,36 @@ class Site:
             if path.startswith(route.prefix):
                 return route
         return None
+
+
+def read_otherwise(path: bytes) -> bytes | None:
+    """The path as files and many servers read it, None when they read the same: slashes merged, encoded ones and \\ taken for
+    slashes, what follows a ; in a segment left out, and dot segments resolved after that.
+    """
+    if _DOUBTFUL.search(path) is None:
+        return None
+    kept: list[bytes] = []
+    segments = _SLASH.split(path)
+    for segment in segments:
+        name = segment.partition(b";")[0]
+        if name == b"..":
+            del kept[-1:]
+        elif name not in (b"", b"."):
+            kept.append(name)
+    end = b"/" if kept and segments[-1].partition(b";")[0] in (b"", b".", b"..") else b""
+    return b"/" + b"/".join(kept) + end
+
+
+def check_reading(site: Site, route: Route, path: bytes, seeking: Seeking) -> None:
+    """Raise ClientError 400 for a path that somebody behind may take for one of a route with stricter rules (CWE-180, CWE-551)."""
+    other = read_otherwise(path)
+    if other is None:
+        return
+    groups = seeking.groups
+    meant = site.route(other, seeking)
+    seeking.groups = groups
+    if meant is not None and meant is not route and meant.rules and meant.rules != route.rules:
+        raise ClientError(400, "The path can be read in two ways: it has //, %2F, ; or \\ in it.")
 
 
 def _plain(route: Route) -> bool:
