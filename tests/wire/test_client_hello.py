@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.wire.client_hello import LONGEST, NotTls, server_name
+from gapura.wire.client_hello import LONGEST, ClientHello, NotTls, server_name
 
 
 def hello(name: str | None, **changes: object) -> bytes:
@@ -44,6 +44,25 @@ def test_real_ones(name: str | None, found: bytes, version: ssl.TLSVersion) -> N
     for end in range(len(data)):
         assert server_name(data[:end]) is None
         assert server_name(records(data, 7)[:end]) is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 200, 20_000])
+def test_in_pieces(size: int) -> None:
+    data = records(hello("a.example"), 5)
+    found = ClientHello()
+    answers = [found.feed(data[at : at + size]) for at in range(0, len(data), size)]
+    assert answers == [None] * (len(answers) - 1) + [b"a.example"]
+    assert found.raw == data
+
+
+def test_no_byte_is_looked_at_twice() -> None:
+    """30,000 bytes in records of one, one by one: with a look at all of them each time this would take minutes."""
+    message = b"\x01" + (30_000).to_bytes(3, "big") + bytes(20_000)
+    found = ClientHello()
+    for byte in message:
+        for one in b"\x16\x03\x01\x00\x01" + bytes((byte,)):
+            assert found.feed(bytes((one,))) is None
+    assert len(found.raw) == 6 * len(message)
 
 
 @pytest.mark.parametrize(

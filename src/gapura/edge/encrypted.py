@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from gapura.edge import pages
 from gapura.edge.distinguished_name import distinguished_name
 from gapura.edge.downstream import HIGH_WATER, Downstream
-from gapura.wire.client_hello import HANDSHAKE, LONGEST, NotTls, server_name
+from gapura.wire.client_hello import HANDSHAKE, LONGEST, ClientHello, NotTls
 
 if TYPE_CHECKING:
     from gapura.edge.certificates import Certificate
@@ -25,8 +25,10 @@ RECORD: Final = 16 << 10
 """Bytes of the largest record (RFC 8446 §5.1)."""
 SEVERAL: Final = 64 << 10
 """Bytes of plain text that one round of the loop takes from a connection before others have their turn."""
-INTERNAL_ERROR, DECODE_ERROR, UNRECOGNIZED_NAME = 80, 50, 112
+DECODE_ERROR, UNRECOGNIZED_NAME = 50, 112
 """Alerts (RFC 8446 §6.2)."""
+_READ: Final = ClientHello()
+"""In place of one that is not needed any more."""
 
 
 class Encrypted:
@@ -50,7 +52,7 @@ class Encrypted:
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._hello = b""
+        self._hello = ClientHello()
         self._reading = self._paused = self._ended = self._closing = self._lost = False
 
     # -- for the loop: a protocol ---------------------------------------------------------------------------------------
@@ -107,17 +109,17 @@ class Encrypted:
 
     def _greet(self, data: bytes) -> None:
         """Wait for the whole ClientHello, then choose the certificate."""
-        self._hello += data
+        hello = self._hello
         try:
-            name = server_name(self._hello)
+            name = hello.feed(data)
         except NotTls:
-            if self._hello[0] == HANDSHAKE:
+            if hello.raw[0] == HANDSHAKE:
                 self._alert(DECODE_ERROR)
             else:
                 self._answer_plainly()
             return
         if name is None:
-            if len(self._hello) > LONGEST + 4096:
+            if len(hello.raw) > LONGEST + 4096:
                 self.abort()
             return
         if b":" in name or name.replace(b".", b"").isdigit():
@@ -131,8 +133,8 @@ class Encrypted:
         self.server_name = name
         self.certificate = certificate
         self._tls = tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(self._hello)
-        self._hello = b""
+        self._incoming.write(hello.raw)
+        self._hello = _READ
         self._shake(tls)
 
     def _shake(self, tls: ssl.SSLObject) -> None:
@@ -166,7 +168,7 @@ class Encrypted:
 
     def _answer_plainly(self) -> None:
         """Somebody speaks HTTP here; tell him in his language (nginx: 497, shown as 400)."""
-        if b"A" <= self._hello[:1] <= b"Z" or b"a" <= self._hello[:1] <= b"z":
+        if self._hello.raw[:1].isalpha():
             body, lines = pages.render(400, None, "This is the port for HTTPS, and the request came over plain HTTP.")
             head = [b"HTTP/1.1 400 Bad Request", *lines, b"Content-Length: %d" % len(body), b"Connection: close"]
             self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + body)
@@ -174,7 +176,7 @@ class Encrypted:
 
     def _hang_up(self) -> None:
         self._closing = True
-        self._hello = b""
+        self._hello = _READ
         self.transport.close()
 
     # -- for the worker, while there is nobody above --------------------------------------------------------------------

@@ -19,14 +19,63 @@ class NotTls(ValueError):
     """What came is no ClientHello."""
 
 
-def server_name(data: bytes | bytearray) -> bytes | None:
-    """The name of the server_name extension in lower case, b"" without one; None when more bytes are needed.
+class ClientHello:
+    """A ClientHello as it comes, in however small pieces; it may be spread over several records (RFC 8446 §5.1).
 
-    Raises `NotTls`: these bytes, whatever follows, are no TLS handshake.
+    No byte is looked at twice: one that comes byte by byte, in records of one byte each, costs no more than its length.
     """
-    hello = _message(data)
-    if hello is None:
-        return None
+
+    __slots__ = ("raw", "_message", "_at")
+
+    def __init__(self) -> None:
+        self.raw = bytearray()  # all that has come
+        self._message = bytearray()
+        self._at = 0  # where in `raw` the next record begins
+
+    def feed(self, data: bytes | bytearray) -> bytes | None:
+        """The name of the server_name extension in lower case, b"" without one; None when more bytes are needed.
+
+        Raises `NotTls`: these bytes, whatever follows, are no TLS handshake.
+        """
+        self.raw += data
+        while True:
+            record = self.raw[self._at : self._at + 9]
+            if record[:1] not in (b"", b"\x16") or record[1:2] not in (b"", b"\x03"):
+                raise NotTls("not a TLS record")
+            if len(record) < 5:
+                return None
+            length = _two(record, 3)
+            if not 0 < length <= 1 << 14:
+                raise NotTls("a record is empty or too long")
+            whole = _length((self._message[:4] + record[5 : 5 + length])[:4])
+            end = self._at + 5 + length
+            if len(self.raw) < end:
+                return None
+            self._message += self.raw[self._at + 5 : end]
+            self._at = end
+            if whole and len(self._message) >= whole:
+                return _wanted(bytes(self._message[:whole]))
+
+
+def server_name(data: bytes | bytearray) -> bytes | None:
+    """What `ClientHello.feed` says to these bytes."""
+    return ClientHello().feed(data)
+
+
+def _length(start: bytes | bytearray) -> int:
+    """Bytes of the message that begins so, 0 when it is too early to tell. Raises NotTls."""
+    if start and start[0] != CLIENT_HELLO:
+        raise NotTls("the first message is not a ClientHello")
+    if len(start) < 4:
+        return 0
+    whole = 4 + int.from_bytes(start[1:4], "big")
+    if whole > LONGEST:
+        raise NotTls("the ClientHello is too long")
+    return whole
+
+
+def _wanted(hello: bytes) -> bytes:
+    """The name in a whole ClientHello. Raises NotTls."""
     at = 4 + 2 + 32  # type and length, legacy_version, random
     try:
         at += 1 + hello[at]  # legacy_session_id
@@ -46,34 +95,6 @@ def server_name(data: bytes | bytearray) -> bytes | None:
     if at != end or end != len(hello):
         raise NotTls("lengths in the ClientHello do not fit")
     return b""
-
-
-def _message(data: bytes | bytearray) -> bytes | None:
-    """The ClientHello, which may be spread over several records (RFC 8446 §5.1); None when it is not whole yet."""
-    message = bytearray()
-    at = 0
-    while True:
-        record = data[at : at + 5]
-        if record[:1] not in (b"", b"\x16") or record[1:2] not in (b"", b"\x03"):
-            raise NotTls("not a TLS record")
-        if len(record) < 5:
-            break
-        length = _two(record, 3)
-        if not 0 < length <= 1 << 14:
-            raise NotTls("a record is empty or too long")
-        message += data[at + 5 : at + 5 + length]
-        at += 5 + length
-        if message and message[0] != CLIENT_HELLO:
-            raise NotTls("the first message is not a ClientHello")
-        if len(message) >= 4:
-            whole = 4 + int.from_bytes(message[1:4], "big")
-            if whole > LONGEST:
-                raise NotTls("the ClientHello is too long")
-            if len(message) >= whole:
-                return bytes(message[:whole])
-        if at > len(data):
-            break
-    return None
 
 
 def _name(extension: bytes) -> bytes:
