@@ -147,3 +147,50 @@ async def test_a_client_that_leaves_before_the_end(edge: Edge, www: Path, monkey
 async def test_without_it_a_folder_shows_nothing(edge: Edge, www: Path) -> None:
     await edge.start('[sites."*"]\nfiles = "www"\n')
     assert (await (await edge.client()).ask("/dir/")).status == 404
+
+
+class Scan:
+    """What os.scandir gives, of a disk that says strange things: `entries`, then an error if there is one."""
+
+    def __init__(self, entries: list[object], error: OSError | None = None) -> None:
+        self.entries = iter(entries)
+        self.error = error
+
+    def __iter__(self) -> Scan:
+        return self
+
+    def __next__(self) -> object:
+        for entry in self.entries:
+            return entry
+        raise self.error or StopIteration
+
+    def close(self) -> None: ...
+
+
+class Entry:
+    """A file that was changed at the end of time."""
+
+    name = "old.txt"
+
+    def stat(self) -> os.stat_result:
+        return os.stat_result((0o100644, 1, 1, 1, 0, 0, 7, 0, 1 << 60, 0))
+
+    def is_symlink(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_a_time_that_no_date_can_say(edge: Edge, www: Path, accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await edge.start(SITE)
+    monkeypatch.setattr(os, "scandir", lambda fd: Scan([Entry()]))
+    answer = await (await edge.client()).ask("/dir/", f"Accept: {accept}")
+    assert answer.status == 200
+    assert re.search(rb"9999|10000", answer.body)
+
+
+async def test_a_disk_that_fails_in_the_middle(edge: Edge, www: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await edge.start(SITE)
+    monkeypatch.setattr(os, "scandir", lambda fd: Scan([Entry()], OSError(5, "Input/output error")))
+    client = await edge.client()
+    assert (await client.ask("/dir/")).status == 403
+    assert (await client.ask("/dir/a.txt")).status == 200

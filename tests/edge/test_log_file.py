@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
+import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +199,22 @@ def test_two_workers_do_not_mix_their_lines(path: Path, told: list[tuple[str, in
     lines = path.read_text().splitlines()
     assert [line for line in lines if line.startswith("one ")] == [f"one {number}" for number in range(5000)]
     assert [line for line in lines if line.startswith("other ")] == [f"other {number}" for number in range(5000)]
+
+
+def test_a_long_line_waits_for_no_reader_and_does_not_run_into_the_next(
+    pipe: tuple[Path, int], told: list[tuple[str, int, str]]
+) -> None:
+    path, read = pipe
+    file = file_of(path, told)
+    room = fcntl.fcntl(read, fcntl.F_GETPIPE_SZ) - select.PIPE_BUF
+    for _ in range(room // select.PIPE_BUF):
+        file.lines.append(b"x" * (select.PIPE_BUF - 1) + b"\n")
+    file.lines.append(b"y" * 3 * select.PIPE_BUF + b"\n")
+    file.flush()
+    assert told == [(str(path), 1, "nobody reads what is written")]
+    assert len(os.read(read, 1 << 20)) == room + select.PIPE_BUF
+    long = b"z" * 2 * select.PIPE_BUF + b"\n"
+    file.lines += [b"next\n", long]
+    file.flush()
+    assert os.read(read, 1 << 20) == b"\nnext\n" + long
+    file.close()

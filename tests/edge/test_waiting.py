@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gapura.edge.downstream import Downstream
 from gapura.edge.exchange import Exchange
 from gapura.edge.router import NEXT, PAUSED
 from gapura.edge.waiting import Waiting
@@ -79,3 +82,42 @@ async def test_100_continue_is_not_said_while_it_waits(edge: Edge) -> None:
     assert (await client.head()).status == 100
     client.send(b"ok")
     assert (await client.answer("POST")).status == 200
+
+
+async def test_a_step_that_fails_after_a_wait_is_told(edge: Edge, caplog: pytest.LogCaptureFixture) -> None:
+    await edge.proxy()
+    waiting = install(edge)
+    client = await edge.client()
+    client.send(get("/"))
+    await edge.until(lambda: bool(waiting))
+
+    def fail(exchange: Exchange) -> int:
+        raise ValueError("a mistake of ours")
+
+    route = waiting[0].exchange.route
+    assert route is not None
+    route.steps = (route.steps[0], fail)
+    waiting[0].go_on(NEXT)
+    assert (await client.answer()).status == 500
+    assert "a mistake of ours" in caplog.text
+
+
+async def test_an_answer_after_a_wait_leaves_the_next_request_alone(edge: Edge) -> None:
+    """The connection is at the next request by then, and that may want no more of its body."""
+    await edge.proxy()
+    waiting = install(edge)
+    client = await edge.client()
+    client.send(get("/") + get("/next", "Content-Length: 200000", method="POST") + b"x" * 1000)
+    await edge.until(lambda: bool(waiting))
+    first = waiting[0]
+    route = first.exchange.route
+    assert route is not None
+    route.steps = (route.steps[0], lambda exchange: exchange.reply(200, [], b""))
+    connection = first.exchange.sink
+    first.go_on(NEXT)
+    await edge.until(lambda: len(waiting) == 2)
+    assert isinstance(connection, Downstream)
+    assert connection.body_paused
+    waiting[1].refuse(403, "No.")
+    client.reset()
+    await edge.until(lambda: connection.lost)

@@ -8,6 +8,9 @@ from calendar import timegm
 from email.utils import formatdate
 from typing import Final
 
+_LAST_SECOND: Final = 253402300799
+"""Of the year 9999."""
+
 _second = 0
 _line = b""
 
@@ -29,6 +32,11 @@ def date_line() -> bytes:
 def format_date(seconds: int) -> bytes:
     """`Sun, 22 Nov 2026 14:03:07 GMT` for seconds since 1970."""
     return formatdate(seconds, usegmt=True).encode()
+
+
+def dated(seconds: float) -> int:
+    """Seconds since 1970 as a date can say them: the time of a file may be any number."""
+    return int(min(max(seconds, 0), _LAST_SECOND))
 
 
 def parse_date(text: bytes) -> int | None:

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Final
 
+from gapura.edge.date import dated
 from gapura.edge.lasting import Lasting
 
 FRESH: Final = 1_000_000_000
@@ -17,7 +18,6 @@ _OVERHEAD: Final = 1024
 _SETTLED: Final = 2.0
 """A file that was changed this many seconds ago or less may change again without looking different: its ETag is weak, and its
 content is read again."""
-_LAST_YEAR: Final = 253402300799
 
 Key = tuple[str, bytes]
 """Who asks (a route's folder and settings) and the path below its folder."""
@@ -42,7 +42,7 @@ class FileCopy:
     def __init__(self, name: bytes, info: os.stat_result, seen: int) -> None:
         self.name = name
         self.size = info.st_size
-        self.modified = min(max(int(info.st_mtime), 0), _LAST_YEAR)
+        self.modified = dated(info.st_mtime)
         self.look = look(info)
         self.settled = not -_SETTLED <= time.time() - info.st_mtime <= _SETTLED
         self.etag = etag(info, self.settled)

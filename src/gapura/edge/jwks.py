@@ -183,11 +183,11 @@ class Keys:
         except Exception as error:  # whatever a network may do
             raw = error
         try:
-            loop.call_soon_threadsafe(self._fetched, raw)
+            loop.call_soon_threadsafe(self._fetched, loop, raw)
         except RuntimeError:  # the loop is closed
             return
 
-    def _fetched(self, raw: bytes | Exception) -> None:
+    def _fetched(self, loop: asyncio.AbstractEventLoop, raw: bytes | Exception) -> None:
         self._busy = False
         if isinstance(raw, bytes):
             self._use(raw)
@@ -196,7 +196,7 @@ class Keys:
         self._tried = monotonic_ns()
         waiting, self._then = self._then, []
         for then in waiting:
-            then()
+            loop.call_soon(then)  # each by itself, should one of them fail
 
     def _use(self, raw: bytes) -> None:
         try:

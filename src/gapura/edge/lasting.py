@@ -15,7 +15,3 @@ class Lasting(bytes):
         self = super().__new__(cls, body)
         self.forms = {}
         return self
-
-    def size(self) -> int:
-        """Bytes of the body and all its forms, for who bounds a memory of them."""
-        return len(self) + sum(map(len, self.forms.values()))

@@ -15,6 +15,7 @@ from typing import Final
 from urllib.parse import quote_from_bytes
 
 from gapura.edge import pages
+from gapura.edge.date import dated, format_date
 from gapura.edge.encoding import weights
 from gapura.edge.exchange import Exchange
 from gapura.edge.folder import MISSING, Folder
@@ -50,7 +51,7 @@ _PAGE: Final = (
     "<table><thead><tr>{columns}</tr></thead><tbody>"
 )
 
-Entry = tuple[str, bool, int, float]
+Entry = tuple[str, bool, int, int]
 """Name, whether it is a folder, size in bytes, change in s since 1970."""
 
 
@@ -86,15 +87,19 @@ class Listing:
     def _gather(self) -> None:
         if self._gone or self._scan is None:
             return
-        for looked, entry in enumerate(self._scan, 1):
-            self._take(entry)
-            if len(self.entries) > MOST:
-                self.cut = True
-                self.entries.pop()
-                break
-            if looked >= SLICE:
-                self.exchange.worker.busy(self._gather)
-                return
+        try:
+            for looked, entry in enumerate(self._scan, 1):
+                self._take(entry)
+                if len(self.entries) > MOST:
+                    self.cut = True
+                    self.entries.pop()
+                    break
+                if looked >= SLICE:
+                    self.exchange.worker.busy(self._gather)
+                    return
+        except OSError:  # the disk, in the middle of it
+            self.exchange.refuse(403, self.exchange.say("forbidden"))
+            return
         self._close()
         column, down = self._order()
         self.entries.sort(key=_KEYS[column], reverse=down)
@@ -113,7 +118,7 @@ class Listing:
             return
         kind = stat.S_ISDIR(info.st_mode)
         if not outside and (kind or stat.S_ISREG(info.st_mode)):
-            self.entries.append((entry.name, kind, 0 if kind else info.st_size, info.st_mtime))
+            self.entries.append((entry.name, kind, 0 if kind else info.st_size, dated(info.st_mtime)))
 
     def _opens(self, name: bytes) -> bool:
         fd, _ = self.folder.open(self.name + b"/" + name if self.name else name)
@@ -162,7 +167,7 @@ class Listing:
             rows = [
                 json.dumps({
                     "name": _shown(name), "type": "directory" if kind else "file",
-                    "mtime": time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(changed)), **({} if kind else {"size": size}),
+                    "mtime": format_date(changed).decode(), **({} if kind else {"size": size}),
                 })
                 for name, kind, size, changed in self.entries[start : start + SLICE]
             ]  # fmt: skip
@@ -225,7 +230,7 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _row(name: str, kind: bool, size: int, changed: float) -> str:
+def _row(name: str, kind: bool, size: int, changed: int) -> str:
     # "./", or a name with a colon would be taken for a scheme
     link = "./" + quote_from_bytes(os.fsencode(name), safe="") + "/" * kind
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(changed))

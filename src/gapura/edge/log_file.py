@@ -28,7 +28,7 @@ Told = Callable[[str, int, str], None]
 class LogFile:
     """Collects lines and writes them to a file that can be opened anew. `path` "-" is standard output."""
 
-    __slots__ = ("path", "lines", "most", "lost", "reason", "retired", "_fd", "_regular", "_told")
+    __slots__ = ("path", "lines", "most", "lost", "reason", "retired", "_fd", "_regular", "_torn", "_told")
 
     def __init__(self, path: str, told: Told = lambda path, lost, reason: None) -> None:
         self.path = path
@@ -40,6 +40,7 @@ class LogFile:
         self.most = BATCH
         self._fd = -1
         self._regular = True
+        self._torn = b""  # the end that the line lacks which was written last
         self.reopen()
 
     def flush(self) -> None:
@@ -93,18 +94,26 @@ class LogFile:
     def _feed(self, lines: list[bytes]) -> int:
         """Number of lines given to a pipe, a terminal or a device, as far as it takes them at once."""
         given = 0
-        portion = b""
-        poll = select.poll()
-        poll.register(self._fd, select.POLLOUT)
+        portion = self._torn
         for taken, line in enumerate([*lines, b""]):
             if portion and (not line or len(portion) + len(line) > _PORTION):
-                if not poll.poll(0):
-                    self.reason = "nobody reads what is written"
+                if not self._give(portion):
                     return given
-                os.write(self._fd, portion)
                 given, portion = taken, b""
             portion += line
         return given
+
+    def _give(self, portion: bytes) -> bool:
+        """Write lines, or one long line, in pieces that a pipe takes whole; False when it takes no more."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLOUT)
+        for start in range(0, len(portion), _PORTION):
+            if not poll.poll(0):
+                self.reason = "nobody reads what is written"
+                return False
+            os.write(self._fd, portion[start : start + _PORTION])
+            self._torn = b"" if start + _PORTION >= len(portion) else b"\n"
+        return True
 
     def _lose(self, count: int) -> None:
         first = not self.lost
@@ -135,7 +144,7 @@ class LogFile:
             self._fail(error)
             return
         self._shut()
-        self._fd, self._regular = fresh, regular
+        self._fd, self._regular, self._torn = fresh, regular, b""
 
     def retire(self) -> None:
         """No configuration names it any more: lines of exchanges that began before are still written."""

@@ -90,6 +90,7 @@ _WORDS: Final = {
         "files": "Too many files are open at the moment.",
         "maintenance_title": "Back soon",
         "maintenance": "This site is being worked on and will be back soon.",
+        "failed": "Something went wrong here; the log tells what.",
         "large": "The request body is larger than the {limit} bytes allowed here.",
     },
     "id": {
@@ -133,6 +134,7 @@ _WORDS: Final = {
         "files": "Terlalu banyak berkas yang sedang dibuka.",
         "maintenance_title": "Segera kembali",
         "maintenance": "Situs ini sedang dirawat dan akan segera kembali.",
+        "failed": "Ada yang salah di sini; log menyebutkan apa.",
         "large": "Isi permintaan lebih besar dari {limit} bita yang diizinkan di sini.",
     },
 }

@@ -7,6 +7,7 @@ than `MOST` bytes. What is dropped is counted, and told when it is over.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
@@ -120,7 +121,7 @@ class Syslog:
                 raise
             sock.send(message)  # the refusal was that of an earlier datagram (ICMP)
         except OSError as error:
-            if error.errno != 90 or len(message) <= _SHORTER:  # EMSGSIZE
+            if error.errno != errno.EMSGSIZE or len(message) <= _SHORTER:
                 raise
             sock.send(message[:_SHORTER])
 

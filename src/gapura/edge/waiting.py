@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from gapura.edge.exchange import Exchange
-from gapura.edge.router import PAUSED
 from gapura.errors import ClientError
+
+log = logging.getLogger("edge")
 
 
 class Waiting:
@@ -33,16 +35,25 @@ class Waiting:
         exchange.handler = None
         try:
             exchange.go_on(outcome)
+            self._hand_over()
         except ClientError as error:
             exchange.refuse(error.status, error.reason)
+        except Exception:  # nobody else would tell the client, who has no deadline while he waits
+            log.exception(
+                "%s of %s failed after a wait", exchange.head.path.decode("latin-1"), exchange.host_name.decode("latin-1")
+            )
+            exchange.refuse(500, exchange.say("failed"))
+
+    def _hand_over(self) -> None:
+        """Give the handler what has come of the body. Without one the answer is over, and the connection at the next request."""
+        handler = self.exchange.handler
+        if handler is None:
             return
-        handler = exchange.handler
-        if handler is not None:
-            for part in self._parts:
-                handler.body(part)
-            if self._ended:
-                handler.body_end()
-        exchange.sink.resume_body()
+        for part in self._parts:
+            handler.body(part)
+        if self._ended:
+            handler.body_end()
+        self.exchange.sink.resume_body()
 
     def refuse(self, status: int, reason: str, lines: list[bytes] | None = None) -> None:
         """The wait is over, and the answer is an error page."""
@@ -72,9 +83,3 @@ class Waiting:
             self._over = True
             if self._gone is not None:
                 self._gone()
-
-
-def pause(exchange: Exchange, begin: Callable[[Waiting], None]) -> int:
-    """Let `begin` start something that ends in `go_on` or `refuse`; what the step returns."""
-    begin(Waiting(exchange))
-    return PAUSED
