@@ -430,15 +430,15 @@ async def test_a_slow_server_holds_the_client_back(edge: Edge) -> None:
     client = await edge.client()
     body = b"x" * 30_000_000
     client.send(get("/", method="POST", body=body))
-    before = -1
-    while before != (left := client.writer.transport.get_write_buffer_size()):
-        before = left
-        await asyncio.sleep(0.05)
-    assert left > 10_000_000
-    (forward,) = edge.worker.forwards
-    assert forward.connection is not None
-    assert forward.connection.transport is not None
-    assert forward.connection.transport.get_write_buffer_size() < 1 << 20
+
+    def behind() -> int:
+        """Bytes that wait here for the server."""
+        found = [one.connection.transport for one in edge.worker.forwards if one.connection is not None and one.connection.transport]
+        return found[0].get_write_buffer_size() if found else 0
+
+    await edge.until(lambda: behind() and not next(iter(edge.worker.connections)).transport.is_reading())
+    assert client.writer.transport.get_write_buffer_size() > 10_000_000
+    assert behind() < 1 << 20
     go_on.set()
     assert (await client.answer()).body == b"30000000"
 
