@@ -18,8 +18,10 @@ from gapura.edge.ranges import Range
 
 PIECE: Final = 128 << 10
 """Bytes read from the disk at a time."""
-TURN: Final = 1 << 20
-"""Bytes that one client gets before the others have their turn; through a layer, which may have to work on them, a quarter."""
+TURN: Final = 2 << 20
+"""Bytes of a file that one client gets before the others have their turn (nginx: sendfile_max_chunk)."""
+LAYERED: Final = 256 << 10
+"""The same through a layer, which may have to work on them."""
 
 
 class Sending:
@@ -61,11 +63,14 @@ class Sending:
         moved = 0
         try:
             while self._parts and moved < TURN and not sink.transport.get_write_buffer_size():
-                count = self._send(sock, self._parts.pop(), TURN - moved)
+                part = self._parts.pop()
+                count = self._send(sock, part, TURN)
                 if not count:  # the file is shorter than announced: the client must see it
                     self._break_off()
                     return
                 moved += count
+                if not isinstance(part, bytes) and count < min(part[1], TURN):
+                    break  # the socket is full: another try would only be told so
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
@@ -103,7 +108,7 @@ class Sending:
         self._queued = False
         moved = 0
         while self._parts and not self._paused:
-            if moved >= TURN // 4:
+            if moved >= LAYERED:
                 self._queued = True
                 self.exchange.worker.busy(self._go_on)
                 return
