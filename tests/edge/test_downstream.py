@@ -433,7 +433,9 @@ async def test_a_slow_server_holds_the_client_back(edge: Edge) -> None:
 
     def behind() -> int:
         """Bytes that wait here for the server."""
-        found = [one.connection.transport for one in edge.worker.forwards if one.connection is not None and one.connection.transport]
+        found = [
+            one.connection.transport for one in edge.worker.forwards if one.connection is not None and one.connection.transport
+        ]
         return found[0].get_write_buffer_size() if found else 0
 
     await edge.until(lambda: behind() and not next(iter(edge.worker.connections)).transport.is_reading())

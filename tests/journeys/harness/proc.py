@@ -36,10 +36,19 @@ def alive(pid: int) -> bool:
     return state(pid) not in ("", "Z", "X")
 
 
-def state(pid: int) -> str:
+def gone(pid: int) -> bool:
+    """Whether the last thread of a process has ended, and with it the sockets are closed; a zombie may still be there."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        return all(state(pid, int(thread)) in ("", "Z", "X") for thread in threads)
+    except OSError:
+        return True
+
+
+def state(pid: int, thread: int = 0) -> str:
     """The letter of proc(5), field 3 of stat; "" when there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
+        with open(f"/proc/{pid}/task/{thread or pid}/stat", "rb") as file:
             return chr(file.read().rpartition(b") ")[2][0])
     except OSError:
         return ""
