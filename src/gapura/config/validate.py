@@ -44,7 +44,6 @@ FOREIGN: Final = {
     "sendfile": "not needed: large files go by sendfile in any case",
     "ssl_session_cache": "not needed: sessions are resumed by all workers",
     "proxy_hide_header": 'use response_headers = { remove = ["NAME"] }',
-    "headers": "use response_headers, or request_headers",
     "limit_req_zone": 'not needed: limit = "10/s" says it all',
     "limit_conn_zone": "not needed: limit_connections = 10 says it all",
     "map": "use match in a route, or split",
@@ -110,6 +109,7 @@ FOREIGN: Final = {
     "auth_request": 'use forward_auth = { to = "auth", path = "/verify" }',
     "auth_jwt": "use jwt = { … }",
     "exact": 'use path, and kind = "exact"',
+    "from": "use path, or match for a regex",
     "to": 'use redirect = { to = "…", status = 301 }',
     "status": "use redirect = { … } or respond = { … }",
     "body": "use respond = { … }",
@@ -239,6 +239,7 @@ def section_keys(loc: Path) -> list[str]:
     """The keys that the table at `loc` may have."""
     kind: Any = Document
     for part in loc:
+        kind = _list(kind) if isinstance(part, int) else kind
         model = _model(kind)
         if model is not None:
             field = model.model_fields.get(str(part))
@@ -247,6 +248,15 @@ def section_keys(loc: Path) -> list[str]:
             kind = typing.get_args(kind)[-1]
     model = _model(kind)
     return list(model.model_fields) if model is not None else []
+
+
+def _list(kind: Any) -> Any:
+    """The list in an annotation such as `Annotated[list[Redirect] | None, …]`."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return next((item for item in typing.get_args(kind) if typing.get_origin(item) is list), kind)
+    return kind
 
 
 def _model(kind: Any) -> type[BaseModel] | None:
