@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.edge.encoding import MEMBERS, Negotiation, weights
+from gapura.edge.encoding import Negotiation
+from gapura.edge.weights import MEMBERS
 
 OFFERED = ("zstd", "br", "gzip")
 
@@ -82,9 +83,6 @@ def test_a_chosen_coding_is_accepted_and_none_is_liked_better(said: dict[str, in
         del said["x-gzip"]
     value = ", ".join(f"{name};q={weight / 1000:.3f}" for name, weight in said.items())
     coding, must = Negotiation(OFFERED).choose([b"Accept-Encoding: " + value.encode()])
-    assert {name.decode(): weight for name, weight in weights(value.encode()).items()} == {
-        "gzip" if name == "x-gzip" else name: weight for name, weight in said.items()
-    }
     if "x-gzip" in said:
         said["gzip"] = said.pop("x-gzip")
 
@@ -104,5 +102,4 @@ def test_a_chosen_coding_is_accepted_and_none_is_liked_better(said: dict[str, in
 
 @given(st.binary(max_size=80))
 def test_anything_is_read_without_harm(value: bytes) -> None:
-    assert all(0 <= weight <= 1000 for weight in weights(value).values())
     assert Negotiation(OFFERED).choose([b"Accept-Encoding:" + value]).coding in ("", *OFFERED)

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from gapura.wire import request, response
-from gapura.wire.headers import MAX_KNOWN, MAX_REMEMBERED, PLAIN, KnownLines, bad, find, find_all, tokens, value_of, without
+from gapura.wire.headers import (
+    MAX_KNOWN,
+    MAX_REMEMBERED,
+    PLAIN,
+    KnownLines,
+    bad,
+    cookies,
+    find,
+    find_all,
+    tokens,
+    value_of,
+    without,
+)
 
 
 def known(**kinds: int) -> KnownLines:
@@ -126,3 +138,10 @@ def test_a_list_is_its_members() -> None:
 )
 def test_the_last_check_before_a_value_leaves(value: bytes, good: bool) -> None:
     assert bad(value) is not good
+
+
+def test_cookies() -> None:
+    lines = [b"Cookie: a=1; b = 2;b=3=4 ;\tB=5; ab=6", b"Accept: b=7", b"COOKIE:b=;b"]
+    assert cookies(lines, b"b") == [b"3=4", b""]
+    assert cookies(lines, b"a") == [b"1"]
+    assert cookies([], b"a") == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapura.errors import ClientError
-from gapura.wire.target import MAX_SEGMENTS, host_name, resolve, split_absolute, unescape
+from gapura.wire.target import MAX_SEGMENTS, host_name, resolve, split_absolute, unescape, unquoted
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,8 @@ def test_a_slash_may_be_decoded_where_that_is_asked_for() -> None:
 def test_what_only_looks_like_an_encoded_slash_is_told_apart(raw: bytes, plain: bytes) -> None:
     assert unescape(raw) == plain
     assert resolve(raw)[0] == plain
+
+
+def test_unquoted() -> None:
+    assert unquoted(b"a%2Fb%2fc%25%2G%") == b"a/b/c%%2G%"
+    assert unquoted(b"plain+") == b"plain+"

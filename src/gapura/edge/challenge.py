@@ -11,7 +11,8 @@ from gapura.edge.router import Step
 if TYPE_CHECKING:
     from gapura.edge.exchange import Exchange
 
-PREFIX: Final = b"/.well-known/acme-challenge/"
+CHALLENGES: Final = b"/.well-known/acme-challenge/"
+"""Where an authority looks for proof, over HTTP: it would follow a redirect, to a port that has no certificate yet."""
 LONGEST: Final = 512
 """Bytes of an answer: a token, a dot, and the thumbprint of the account's key."""
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]{16,256}")
@@ -27,8 +28,8 @@ def answered(run: str, gate: Step) -> Step:
 
     def step(exchange: Exchange) -> int:
         path = exchange.head.path
-        if path.startswith(PREFIX):
-            text = _read(folder, path[len(PREFIX) :])
+        if path.startswith(CHALLENGES):
+            text = _read(folder, path[len(CHALLENGES) :])
             if text:
                 return exchange.reply(200, [_TYPE, b"Cache-Control: no-store"], text)
         return gate(exchange)

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 
-from gapura.wire.headers import OWS
+from gapura.edge.weights import weights
 
-MEMBERS: Final = 50
-"""Members of the list that are looked at; nobody sends more and means it."""
 REMEMBERED: Final = 256
 """Different values of the field that are remembered; browsers share a handful."""
-
-_WEIGHT: Final = re.compile(rb"q[ \t]*=[ \t]*(?:(0(?:\.[0-9]{0,3})?)|(1(?:\.0{0,3})?))\Z", re.IGNORECASE)
-_SAME: Final = {b"x-gzip": b"gzip"}  # RFC 9110 §8.4.1.3
 
 
 class Chosen(NamedTuple):
@@ -65,23 +59,3 @@ class Negotiation:
 
 
 _NOTHING: Final = Chosen("", False)
-
-
-def weights(value: bytes) -> dict[bytes, int]:
-    """Coding to weight in thousandths. A malformed weight counts as a refusal; of two members of one name the first counts."""
-    said: dict[bytes, int] = {}
-    for member in value.split(b",", MEMBERS)[:MEMBERS]:
-        name, *parameters = member.split(b";")
-        name = name.strip(OWS).lower()
-        if name:
-            said.setdefault(_SAME.get(name, name), _weight(parameters))
-    return said
-
-
-def _weight(parameters: list[bytes]) -> int:
-    if not parameters:
-        return 1000
-    match = _WEIGHT.match(parameters[0].strip(OWS))
-    if match is None or len(parameters) > 1:
-        return 0
-    return round(float(match[1] or match[2]) * 1000)

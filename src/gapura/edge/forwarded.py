@@ -55,15 +55,19 @@ class Trust:
         return found
 
     def scheme(self, exchange: Exchange) -> bytes:
-        """http or https, as a trusted proxy says that the client came to it; the caller has made sure that it is one."""
-        said = (_values(exchange.head, _PROTO) or [b""])[-1]
+        """http or https: how the client came to us, or, as a trusted proxy says, to that."""
+        said = (_values(exchange.head, _PROTO) or [b""])[-1] if self._believes(exchange) else b""
         return said if said in (b"http", b"https") else exchange.sink.scheme
+
+    def _believes(self, exchange: Exchange) -> bool:
+        """Whether the forwarded headers of a request count."""
+        return bool(self.networks and exchange.head.forwarded) and self.trusts(exchange.sink.peer)
 
     def lines(self, exchange: Exchange) -> bytes:
         """The header lines that tell the server about the client, joined by CRLF."""
         head = exchange.head
         host = head.host or b""
-        if not self.networks or not head.forwarded or not self.trusts(exchange.sink.peer):
+        if not self._believes(exchange):
             return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b" % (
                 exchange.client,
                 exchange.sink.scheme,

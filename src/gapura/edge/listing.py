@@ -16,11 +16,11 @@ from urllib.parse import quote_from_bytes
 
 from gapura.edge import pages
 from gapura.edge.date import dated, format_date
-from gapura.edge.encoding import weights
 from gapura.edge.exchange import Exchange
 from gapura.edge.folder import MISSING, Folder
 from gapura.edge.preconditions import asked
 from gapura.edge.router import PAUSED
+from gapura.edge.weights import weights
 from gapura.errors import ClientError
 
 MOST: Final = 10_000

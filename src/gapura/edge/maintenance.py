@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gapura.config.plan_maintenance import ClosedPlan, MaintenancePlan
 from gapura.edge import error_pages, pages
+from gapura.edge.challenge import CHALLENGES
 from gapura.edge.networks import networks
 from gapura.edge.router import NEXT, Step
 
@@ -20,8 +21,6 @@ LOOK_AGAIN: Final = 60
 """Longest time in seconds after which an open page looks whether it is over; it may be before it was announced."""
 RETRY_AFTER: Final = 600.0
 """Seconds that are told when neither the file nor the operator says anything."""
-_CHALLENGES: Final = b"/.well-known/acme-challenge/"
-"""Certificates are renewed in maintenance, too."""
 
 
 def gate(look: MaintenancePlan | None, closed: ClosedPlan, before: Step | None) -> Step:
@@ -37,7 +36,7 @@ def gate(look: MaintenancePlan | None, closed: ClosedPlan, before: Step | None) 
         if before is not None and (outcome := before(exchange)) != NEXT:
             return outcome
         now = time.time()
-        if (until and now >= until) or exchange.head.path.startswith(_CHALLENGES):
+        if (until and now >= until) or exchange.head.path.startswith(CHALLENGES):  # certificates are renewed all the same
             return NEXT
         if allowed is not None and allowed.holds(exchange.client):
             return NEXT

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from gapura.wire.target import PERCENT, QUESTION
+from gapura.wire.target import PERCENT, unquoted
 
 Mask = Callable[[bytes], bytes]
 
@@ -14,11 +14,11 @@ HIDDEN: Final = b"***"
 _NAMED: Final = re.compile(rb"(?<=[?&;#])([^=&;#? ]+)=(?=[^&;# ])")
 _VALUE: Final = re.compile(rb"[^&;# ]+")
 _NAMES: Final = re.compile(rb"[?&;#]([^=&;#? ]*)")
+_SEPARATORS: Final = bytes.maketrans(b"?;#", b"&&&")
 _REMEMBERED: Final = 4096
 """Names of parameters known to be no secrets, none longer than `_LONGEST`: clients choose them."""
 _LONGEST: Final = 64
 _PARTS: Final = re.compile(rb"[\[\].]+")
-_ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def masking(names: Iterable[str]) -> Mask:
@@ -32,17 +32,21 @@ def masking(names: Iterable[str]) -> Mask:
     def secret(name: bytes) -> bool:
         plain = name.lower()
         if PERCENT in plain:
-            plain = _ESCAPED.sub(_decoded, plain).lower()
+            plain = unquoted(plain).lower()
         return plain in wanted or (_PARTS.search(plain) is not None and not wanted.isdisjoint(_PARTS.split(plain)))
 
     harmless: set[bytes] = set()
 
     def mask(text: bytes) -> bytes:
-        if QUESTION not in text:
+        _, mark, query = text.partition(b"?")
+        if not mark:
+            return text
+        for pair in query.translate(_SEPARATORS).split(b"&"):  # most names were seen before: no regex for them
+            if pair.partition(b"=")[0] not in harmless:
+                break
+        else:
             return text
         names = _NAMES.findall(text)
-        if harmless.issuperset(names):
-            return text
         if len(harmless) < _REMEMBERED:
             harmless.update(name for name in names if len(name) <= _LONGEST and not secret(name))
         return hide(text)
@@ -59,10 +63,6 @@ def masking(names: Iterable[str]) -> Mask:
         return b"".join((*kept, text[done:]))
 
     return mask
-
-
-def _decoded(match: re.Match[bytes]) -> bytes:
-    return bytes((int(match[1], 16),))
 
 
 def anonymous(address: bytes) -> bytes:

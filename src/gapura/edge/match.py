@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
@@ -10,13 +9,13 @@ from typing import Final, Protocol
 from gapura.config.plan_match import MatchPlan, TestPlan
 from gapura.config.regexes import compiled
 from gapura.edge.variables import field
-from gapura.wire.headers import find_all
+from gapura.wire.headers import cookies, find_all
 from gapura.wire.request import RequestHead
+from gapura.wire.target import unquoted
 
 FITS, FITS_NOT, OTHER_METHOD = range(3)
 """The route is for this request; it is not; it would be, were it not for the method."""
 _REMEMBERED: Final = 4096
-_ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 class Asking(Protocol):
@@ -94,23 +93,17 @@ def _argument(asking: Asking, name: bytes) -> list[bytes]:
     found = []
     for pair in query.split(b"&"):
         key, _, value = pair.partition(b"=")
-        if pair and _decoded(key) == name:
-            found.append(_decoded(value))
+        if pair and _of_form(key) == name:
+            found.append(_of_form(value))
     return found
 
 
-def _decoded(text: bytes) -> bytes:
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text.replace(b"+", b" "))
+def _of_form(text: bytes) -> bytes:
+    return unquoted(text.replace(b"+", b" "))
 
 
 def _cookie(asking: Asking, name: bytes) -> list[bytes]:
-    found = []
-    for line in find_all(asking.head.lines, b"cookie"):
-        for pair in line.split(b";"):
-            key, equals, value = pair.strip(b" \t").partition(b"=")
-            if equals and key == name:
-                found.append(value)
-    return found
+    return cookies(asking.head.lines, name)
 
 
 def _client(networks: list[str]) -> Condition:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from gapura.edge.weights import weights
 from gapura.wire.headers import find
 from gapura.wire.request import RequestHead
 
@@ -158,19 +159,11 @@ RETRY_AFTER: Final = 2
 def language(head: RequestHead | None) -> str:
     """ "id" when Accept-Language prefers Indonesian to English, else "en" (RFC 9110 §12.5.4, q-values respected)."""
     accepted = find(head.lines, b"accept-language") if head else None
-    best, choice = 0.0, "en"
-    for position, item in enumerate((accepted or b"").split(b",")[:20]):
-        tag, _, parameter = item.strip().lower().partition(b";")
-        name = tag.partition(b"-")[0].strip()
-        if name not in (b"id", b"in", b"ms", b"en"):
-            continue
-        try:
-            quality = float(parameter.partition(b"=")[2] or b"1")
-        except ValueError:
-            quality = 0.0
-        quality -= position / 1000
-        if quality > best:
-            best, choice = quality, "en" if name == b"en" else "id"
+    best, choice = 0, "en"
+    for tag, weight in weights(accepted or b"").items():
+        name = tag.partition(b"-")[0]
+        if weight > best and name in (b"id", b"in", b"ms", b"en"):
+            best, choice = weight, "en" if name == b"en" else "id"
     return choice
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gapura.edge.encoding import weights
+from gapura.edge.weights import weights
 
 CODINGS: Final = {b"br": b"br", b"zst": b"zstd", b"gz": b"gzip"}
 """Content coding by the ending of the neighbour's name."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gapura.config.plan import EdgePlan
 from gapura.config.plan_tls import SiteTlsPlan
 from gapura.edge.certificates import policy_of
+from gapura.edge.challenge import CHALLENGES
 from gapura.edge.filter import Filter
 from gapura.edge.router import NEXT, Step
 from gapura.edge.variables import quote_url
@@ -16,8 +17,6 @@ from gapura.errors import ClientError
 if TYPE_CHECKING:
     from gapura.edge.exchange import Exchange
 
-CHALLENGES: Final = b"/.well-known/acme-challenge/"
-"""Where a CA looks for proof, over HTTP (RFC 8555 §8.3): it would follow a redirect, to a port that has no certificate yet."""
 HTTPS_PORT: Final = 443
 
 
@@ -37,7 +36,7 @@ def gate(tls: SiteTlsPlan, edge: EdgePlan) -> Step:
             return NEXT
         if exchange.head.path.startswith(CHALLENGES) and not policy:
             return NEXT
-        if port > 0 and not _over_tls_already(exchange):
+        if port > 0 and exchange.worker.trust.scheme(exchange) != b"https":  # a proxy that we trust may have spoken TLS already
             if policy or not tls["auto"] or exchange.worker.certificates.ready(exchange.host_name, monotonic_ns()):
                 return _redirect(exchange, suffix)
             return NEXT
@@ -72,14 +71,6 @@ def _check_client(exchange: Exchange, policy: str) -> None:
         if not name or exchange.snapshot.router.site(name)[1] is exchange.site:
             return
     raise ClientError(421, "This connection was made for another site: its client certificate does not count here.")
-
-
-def _over_tls_already(exchange: Exchange) -> bool:
-    """Whether a proxy that we trust has spoken TLS with the client."""
-    head, trust = exchange.head, exchange.worker.trust
-    if not head.forwarded or not trust.networks or not trust.trusts(exchange.sink.peer):
-        return False
-    return trust.scheme(exchange) == b"https"
 
 
 def _redirect(exchange: Exchange, suffix: bytes) -> int:

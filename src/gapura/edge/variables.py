@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gapura.config.plan import join_address
 from gapura.config.variables import PATTERN
-from gapura.wire.headers import find
+from gapura.wire.headers import cookies, find
 
 if TYPE_CHECKING:
     from gapura.edge.encrypted import Encrypted
@@ -188,14 +188,11 @@ def _group(name: str) -> Getter:
 
 
 def _cookie(name: str) -> Getter:
-    wanted = name.encode() + b"="
+    wanted = name.encode()
 
     def read(exchange: Exchange) -> bytes:
-        for pair in (find(exchange.head.lines, b"cookie") or b"").split(b";"):
-            pair = pair.strip(b" \t")
-            if pair.startswith(wanted):
-                return pair[len(wanted) :]
-        return b""
+        found = cookies(exchange.head.lines, wanted)
+        return found[0] if found else b""
 
     return read
 

@@ -125,6 +125,13 @@ def find_all(lines: list[bytes], name: bytes) -> list[bytes]:
     return found
 
 
+def cookies(lines: list[bytes], name: bytes) -> list[bytes]:
+    """Values of all cookies of this name that a client sent, in order (RFC 6265 §4.2; capital letters count)."""
+    start = name + b"="
+    pairs = [pair.strip(OWS) for value in find_all(lines, b"cookie") for pair in value.split(b";")]
+    return [pair[len(start) :] for pair in pairs if pair.startswith(start)]
+
+
 def without(lines: list[bytes], names: frozenset[bytes] | set[bytes]) -> list[bytes]:
     """The lines whose lower-case name is not among `names`."""
     return [line for line in lines if line.partition(b":")[0].lower() not in names]

@@ -15,6 +15,7 @@ HOST: Final = re.compile(rb"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_.])?|\[
 """Host header: a registered name as DNS has them, IPv4 or IPv6 literal, an optional port. Narrower than RFC 3986 on purpose."""
 
 _ESCAPE: Final = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_QUOTED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 _LIKE_SLASH: Final = re.compile(rb"%((?:25)*2F)")
 PERCENT, QUESTION = 0x25, 0x3F
 MAX_SEGMENTS: Final = 512
@@ -70,6 +71,11 @@ def unescape(path: bytes, keep_slash: bool = True) -> bytes:
     if PERCENT in plain:
         plain = _LIKE_SLASH.sub(rb"%25\1", plain)
     return plain.replace(b"\0", b"%2F")
+
+
+def unquoted(text: bytes) -> bytes:
+    """Every %XX decoded once, a slash too; what is no escape stays as it is. For arguments and logs: a path wants `unescape`."""
+    return _QUOTED.sub(lambda match: bytes((int(match[1], 16),)), text) if PERCENT in text else text
 
 
 def resolve(target: bytes) -> tuple[bytes, bytes]:
