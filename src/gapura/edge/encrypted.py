@@ -25,6 +25,15 @@ RECORD: Final = 16 << 10
 """Bytes of the largest record (RFC 8446 §5.1)."""
 SEVERAL: Final = 64 << 10
 """Bytes of plain text that one round of the loop takes from a connection before others have their turn."""
+PIECE: Final = 8 << 10
+"""Bytes that OpenSSL gets at once. It works off all messages of its own in them before it comes back: each KeyUpdate of 27 bytes
+costs two derivations of keys, so that a socket full of them would hold up the worker for seconds."""
+SILENCE: Final = 3 * RECORD
+"""Bytes without plain text after which somebody sends nothing but such messages."""
+RECORD_COST: Final = 512
+"""Bytes that a record counts for at least in `SEVERAL`, however short it is."""
+RECORD_FRAME: Final = 64
+"""Bytes by which a record may be longer than its plain text."""
 DECODE_ERROR, UNRECOGNIZED_NAME = 50, 112
 """Alerts (RFC 8446 §6.2)."""
 _READ: Final = ClientHello()
@@ -37,6 +46,7 @@ class Encrypted:
     __slots__ = (
         "worker", "transport", "peer", "deadline", "certificate", "server_name", "version", "cipher", "subject", "above",
         "_tls", "_incoming", "_outgoing", "_hello", "_reading", "_paused", "_ended", "_closing", "_lost",
+        "_behind", "_silent", "_later",
     )  # fmt: skip
 
     certificate: Certificate
@@ -53,7 +63,9 @@ class Encrypted:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._hello = ClientHello()
-        self._reading = self._paused = self._ended = self._closing = self._lost = False
+        self._reading = self._paused = self._ended = self._closing = self._lost = self._later = False
+        self._behind = b""  # what OpenSSL has not got yet
+        self._silent = 0
 
     # -- for the loop: a protocol ---------------------------------------------------------------------------------------
 
@@ -72,10 +84,10 @@ class Encrypted:
         if self._tls is None:
             self._greet(data)
             return
-        self._incoming.write(data)
+        self._behind = self._behind + data if self._behind else data
         if self.above is None:
             self._shake(self._tls)
-        else:
+        elif not self._later:
             self._read()
 
     def eof_received(self) -> bool:
@@ -133,20 +145,26 @@ class Encrypted:
         self.server_name = name
         self.certificate = certificate
         self._tls = tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(hello.raw)
+        self._behind = bytes(hello.raw)
         self._hello = _READ
         self._shake(tls)
 
     def _shake(self, tls: ssl.SSLObject) -> None:
-        try:
-            tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._flush()
-            return
-        except (ssl.SSLError, ValueError):  # garbage, no suite in common, no certificate: the peer is told by an alert
-            self._flush()
-            self._hang_up()
-            return
+        while True:
+            if self._behind:
+                self._feed()
+            try:
+                tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                if not self._behind:
+                    self._flush()
+                    return
+            except (ssl.SSLError, ValueError):  # garbage, no suite in common, no certificate: the peer is told by an alert
+                self._flush()
+                self._hang_up()
+                return
+        self._silent = 0
         self.version, self.cipher = tls.version() or "", (tls.cipher() or ("",))[0]
         self.subject = distinguished_name(tls.getpeercert() or {}) if self.certificate.policy else ""
         self.worker.forget(self)
@@ -158,7 +176,7 @@ class Encrypted:
         above.connection_made(cast(asyncio.Transport, self))
         self._reading = False
         self._flush()
-        if self._incoming.pending:
+        if self._incoming.pending or self._behind:
             self._read()
 
     def _alert(self, description: int) -> None:
@@ -193,6 +211,15 @@ class Encrypted:
 
     # -- bytes ----------------------------------------------------------------------------------------------------------
 
+    def _feed(self) -> None:
+        """Give OpenSSL the next piece of what has come."""
+        data = self._behind
+        self._behind = b""
+        if len(data) > PIECE:
+            data, self._behind = data[:PIECE], data[PIECE:]
+        self._incoming.write(data)
+        self._silent += len(data)
+
     def _read(self) -> None:
         """Hand on what can be decrypted, and send in one write what is said to it."""
         tls = self._tls
@@ -202,20 +229,30 @@ class Encrypted:
         incoming = self._incoming
         taken = 0
         try:
-            while (incoming.pending or tls.pending()) and not (self._paused or self._ended or self._closing):
+            while not (self._paused or self._ended or self._closing):
                 if taken >= SEVERAL:
                     self._go_on_later()
                     break
-                data = tls.read(RECORD)
+                if not incoming.pending and not tls.pending():
+                    if not self._behind:
+                        break
+                    self._feed()
+                try:
+                    data = tls.read(RECORD)
+                except ssl.SSLWantReadError:
+                    if self._silent > SILENCE:
+                        self.abort()
+                        return
+                    taken += PIECE
+                    continue
                 if not data:
                     self._end()
                     break
-                taken += len(data)
+                self._silent = max(0, self._silent - len(data) - RECORD_FRAME)
+                taken += len(data) + RECORD_COST
                 cast(asyncio.Protocol, self.above).data_received(data)
                 if self._lost:
                     return
-        except ssl.SSLWantReadError:
-            pass
         except ssl.SSLZeroReturnError:
             self._end()
         except (ssl.SSLError, ValueError):
@@ -228,13 +265,16 @@ class Encrypted:
         self._flush()
 
     def _go_on_later(self) -> None:
-        self.transport.pause_reading()
-        self.worker.busy(self._go_on)
+        if not self._later:
+            self._later = True
+            self.transport.pause_reading()
+            self.worker.busy(self._go_on)
 
     def _go_on(self) -> None:
+        self._later = False
         if not self._lost:
             self._read()
-            if not (self._paused or self._lost or self.transport.is_closing()):
+            if not (self._later or self._paused or self._lost or self.transport.is_closing()):
                 self.transport.resume_reading()
 
     def _end(self) -> None:
@@ -307,10 +347,10 @@ class Encrypted:
             self._paused = False
             if self._lost or self._closing:
                 return
-            if not self._ended:
+            if not self._ended and not self._later:
                 self.transport.resume_reading()
             tls = self._tls
-            if tls is not None and (self._incoming.pending or tls.pending()):
+            if tls is not None and (self._behind or self._incoming.pending or tls.pending()):
                 self.worker.loop.call_soon(self._read)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

@@ -39,7 +39,7 @@ class ClientHello:
         """
         self.raw += data
         while True:
-            record = self.raw[self._at : self._at + 9]
+            record = bytes(self.raw[self._at : self._at + 9])
             if record[:1] not in (b"", b"\x16") or record[1:2] not in (b"", b"\x03"):
                 raise NotTls("not a TLS record")
             if len(record) < 5:
