@@ -130,6 +130,20 @@ def test_a_certificate_whose_files_are_gone_comes_back(kept: Kept, monkeypatch: 
     kept.until(lambda: kept.path("a.localhost").exists())
 
 
+def test_a_ca_that_cannot_be_read_is_not_replaced(kept: Kept, caplog: pytest.LogCaptureFixture) -> None:
+    """Browsers believe it. Once it can be read again, things go on."""
+    kept.apply("a.localhost")
+    kept.until(lambda: kept.path("a.localhost").exists() and not kept.certificates.hosts["a.localhost"].busy)
+    root, key = kept.folder / "lib" / "ca" / "root.pem", kept.folder / "lib" / "ca" / "root-key.pem"
+    before = root.read_text()
+    key.rename(key.with_suffix(".away"))
+    key.symlink_to(key)
+    kept.certificates.hurry(["a.localhost"])
+    kept.until(lambda: f"{key} cannot be read" in caplog.text)
+    assert root.read_text() == before
+    assert key.is_symlink()
+
+
 def test_a_public_name_is_served_locally_first_and_ordered_then(kept: Kept) -> None:
     kept.apply("alvin.xyz")
     kept.until(lambda: kept.keeper.rows and kept.keeper.rows[0]["problem"])

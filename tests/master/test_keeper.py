@@ -141,6 +141,34 @@ def test_the_old_certificate_stays_when_the_new_one_cannot_be_written(
     folder = place.lib / "certificates" / "a.example"
     assert (folder / "key.pem").read_text() == KEY
     assert json.loads((folder / "record.json").read_text()) == {"n": 1}
+    assert sorted(os.listdir(folder)) == ["certificate.pem", "key.pem", "record.json"], "no half of a key lies about"
+
+
+def test_half_a_ca_never_takes_the_place_of_a_whole_one(place: Place, sealed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.keep("ca", "", sealed(PAIR))
+    sync, synced = os.fsync, []
+
+    def full_at_the_second(fd: int) -> None:
+        synced.append(fd)
+        if len(synced) == 2:
+            raise OSError(28, "No space left on device")
+        sync(fd)
+
+    monkeypatch.setattr(keeper.os, "fsync", full_at_the_second)
+    assert "No space left" in place.keep("ca", "", sealed({**PAIR, "key": KEY.replace("BBBB", "CCCC")}))
+    assert (place.lib / "ca" / "root-key.pem").read_text() == KEY
+    assert sorted(os.listdir(place.lib / "ca")) == ["root-key.pem", "root.pem"]
+
+
+def test_what_cannot_be_read_is_not_what_is_not_there(place: Place) -> None:
+    key = place.lib / "ca" / "root-key.pem"
+    key.parent.mkdir()
+    assert place.say({"type": "lend", "id": 1, "kind": "ca-key"})[0] == {"type": "lent", "id": 1, "found": False, "error": ""}
+    key.symlink_to(key)
+    answer, contents = place.say({"type": "lend", "id": 2, "kind": "ca-key"})
+    assert answer["error"] == f"{key} cannot be read: Too many levels of symbolic links"
+    assert not answer["found"]
+    assert contents == []
 
 
 def test_accounts_and_the_ca_are_lent_again(place: Place, sealed: Any) -> None:
@@ -150,7 +178,10 @@ def test_accounts_and_the_ca_are_lent_again(place: Place, sealed: Any) -> None:
     assert mode(place.lib / "accounts" / f"{ACCOUNT}.json") == 0o600
     assert mode(place.lib / "ca" / "root-key.pem") == 0o600
     assert mode(place.lib / "ca" / "root.pem") == 0o644
-    assert place.say({"type": "lend", "id": 1, "kind": "ca-key"}) == ({"type": "lent", "id": 1, "found": True}, [KEY.encode()])
+    assert place.say({"type": "lend", "id": 1, "kind": "ca-key"}) == (
+        {"type": "lent", "id": 1, "found": True, "error": ""},
+        [KEY.encode()],
+    )
     assert place.say({"type": "lend", "id": 2, "kind": "ca"})[1] == [CERTIFICATE.encode()]
     assert json.loads(place.say({"type": "lend", "id": 3, "kind": "account", "name": ACCOUNT})[1][0]) == {"key": KEY}
 
@@ -158,7 +189,10 @@ def test_accounts_and_the_ca_are_lent_again(place: Place, sealed: Any) -> None:
 def test_files_are_lent_only_when_the_plan_names_them(place: Place, tmp_path: Path) -> None:
     assert place.say({"type": "lend", "id": 1, "kind": "file", "name": str(place.secret)})[1] == [b"c2VjcmV0"]
     for name in ("/etc/shadow", str(tmp_path), None, [str(place.secret)]):
-        assert place.say({"type": "lend", "id": 1, "kind": "file", "name": name}) == ({"type": "lent", "id": 1, "found": False}, [])
+        assert place.say({"type": "lend", "id": 1, "kind": "file", "name": name}) == (
+            {"type": "lent", "id": 1, "found": False, "error": ""},
+            [],
+        )
 
 
 def test_a_pipe_in_the_place_of_a_secret_does_not_hang_the_master(place: Place) -> None:

@@ -87,6 +87,21 @@ def test_a_folder_that_takes_nothing_is_told(tmp_path: Path, caplog: pytest.LogC
     assert "a restart would open the sites" in caplog.text
 
 
+def test_a_full_disk_leaves_what_was_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maintenance = Maintenance(str(tmp_path))
+    maintenance.close(["a"], 0.0, "")
+    maintenance.write()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gapura.master.maintenance.json.dump", full)
+    maintenance.close(["b"], 0.0, "")
+    maintenance.write()
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert set(Maintenance(str(tmp_path)).closed) == {"a"}
+
+
 def test_a_site_is_meant_by_any_of_its_hosts(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, ["a.example", "www.a.example"], ["*.b.example"], ["*"])
     assert meant(plan, ["WWW.a.example", "a.example", "*"]) == ["a.example", "*"]

@@ -63,9 +63,11 @@ class Relay:
         self.say("forget", name=name)
 
     def lend(self, kind: str, name: str = "") -> bytes | None:
-        """The content of a file that only the master may read, None when it is not there."""
-        _, fds = self._ask({"type": "lend", "kind": kind, "name": name}, ())
+        """The content of a file that only the master may read, None when it is not there. Raises `RelayError` if it cannot be."""
+        answer, fds = self._ask({"type": "lend", "kind": kind, "name": name}, ())
         if not fds:
+            if answer.get("error"):
+                raise RelayError(str(answer["error"]))
             return None
         for fd in fds[1:]:
             os.close(fd)

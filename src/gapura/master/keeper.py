@@ -72,8 +72,8 @@ class Keeper:
         elif kind == "forget":
             self._forget(plan, message)
         elif kind == "lend":
-            fd = self._lend(plan, message)
-            child.link.send({"type": "lent", "id": number, "found": fd >= 0}, (fd,) if fd >= 0 else ())
+            fd, reason = self._lend(plan, message)
+            child.link.send({"type": "lent", "id": number, "found": fd >= 0, "error": reason}, (fd,) if fd >= 0 else ())
             if fd >= 0:
                 os.close(fd)
         elif kind == "keep":
@@ -123,12 +123,14 @@ class Keeper:
             place.write(f"{name}.json", json.dumps(_secret(fds)).encode())
 
     def _ca(self, plan: Plan, message: Message, fds: list[int]) -> None:
-        """The root certificate is public, its key is for the child that signs."""
+        """The root certificate is public, its key is for the child that signs. Half of the pair would be worth nothing."""
         pair = _secret(fds)
         certificate, key = _pem(pair, "certificate"), _pem(pair, "key")
         with _Folder(_lib(plan), "ca") as place:
-            place.write("root-key.pem", key)
-            place.write("root.pem", certificate, PUBLIC)
+            place.prepare("root-key.pem", key)
+            place.prepare("root.pem", certificate, PUBLIC)
+            place.replace("root-key.pem")
+            place.replace("root.pem")
 
     def _challenge(self, plan: Plan, message: Message, fds: list[int]) -> None:
         token, text = _matching(_TOKEN, message.get("name")), _matching(_ANSWER, message.get("text"))
@@ -147,8 +149,11 @@ class Keeper:
         except OSError:
             pass  # there is none
 
-    def _lend(self, plan: Plan, message: Message) -> int:
-        """A descriptor to read a secret with, or -1."""
+    def _lend(self, plan: Plan, message: Message) -> tuple[int, str]:
+        """A descriptor to read a secret with, or -1; and why it cannot be read, though it is there.
+
+        Who took the one for the other would put a new CA in the place of one that browsers believe.
+        """
         kind, name, lib = message.get("kind"), message.get("name"), plan["paths"]["lib"]
         if kind == "account" and isinstance(name, str) and _ACCOUNT.fullmatch(name):
             path = os.path.join(lib, "accounts", f"{name}.json")
@@ -159,15 +164,17 @@ class Keeper:
         elif kind == "file" and name in _files(plan):
             path = str(name)
         else:
-            return -1
+            return -1, ""
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return -1
+        except FileNotFoundError:
+            return -1, ""
+        except OSError as error:
+            return -1, f"{path} cannot be read: {error.strerror}"
         if stat.S_ISREG(os.fstat(fd).st_mode):
-            return fd
+            return fd, ""
         os.close(fd)
-        return -1
+        return -1, f"{path} is no file"
 
     def _named(self, plan: Plan, message: Message) -> _Folder:
         """The folder of a name's certificate."""
@@ -234,9 +241,13 @@ def _matching(pattern: re.Pattern[str], value: object) -> str:
 
 
 class _Folder:
-    """A folder of ours, made below `top` where it is missing, in which files are replaced whole. Raises OSError."""
+    """A folder of ours, made below `top` where it is missing, in which files are replaced whole. Raises OSError.
+
+    What was prepared and has not taken its place in the end is removed: it may be a key, and take room on a full disk.
+    """
 
     def __init__(self, top: str, *names: str, mode: int = 0o711) -> None:
+        self._prepared: set[str] = set()
         self._fd = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         for name in names:
             above = self._fd
@@ -254,7 +265,11 @@ class _Folder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        try:
+            for fresh in self._prepared:
+                self.remove(fresh)
+        finally:
+            os.close(self._fd)
 
     def count(self) -> int:
         """How many files there are."""
@@ -269,6 +284,7 @@ class _Folder:
         """Write a file beside the one that it will replace, down to the disk. Raises OSError."""
         fresh = name + ".new"
         self.remove(fresh)
+        self._prepared.add(fresh)
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=self._fd)
         with open(fd, "wb") as stream:
             stream.write(data)
@@ -279,6 +295,7 @@ class _Folder:
     def replace(self, name: str) -> None:
         """Let what was prepared take its place. Raises OSError."""
         os.replace(name + ".new", name, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        self._prepared.discard(name + ".new")
 
     def remove(self, name: str) -> None:
         """Take a file away, if it is there."""

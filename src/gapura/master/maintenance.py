@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from gapura.config.plan import Plan
 from gapura.config.plan_maintenance import ClosedPlan
@@ -59,6 +60,8 @@ class Maintenance:
                 json.dump({"format": 1, "closed": self.closed}, stream)
             os.replace(fresh, self._path)
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(fresh)
             log.error("%s cannot be written (%s): a restart would open the sites", self._path, error.strerror)
 
 

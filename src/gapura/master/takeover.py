@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from typing import Any
 
 from gapura import ipc
@@ -108,6 +109,8 @@ class StateFile:
             os.replace(fresh, self._path)
             self._failed = False
         except OSError as error:
+            with suppress(OSError):
+                os.unlink(fresh)
             if not self._failed:
                 log.error("%s cannot be written (%s): a new master could not take over now", self._path, error.strerror)
             self._failed = True
