@@ -173,6 +173,7 @@ def settings() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=int(os.environ.get("PORT", "0")))
     parser.add_argument("--listening", default="", help="file to note the moment in (CLOCK_MONOTONIC) from which it answers")
     parser.add_argument("--start-after", type=float, default=0.0)
+    parser.add_argument("--gate", default="", help="file that has to be there before it listens")
     parser.add_argument("--ignore-term", action="store_true")
     parser.add_argument("--chatty", type=int, default=0, help="lines per second; each request writes one as well")
     parser.add_argument("--grandchild", action="store_true", help="leave a process in a session of its own")
@@ -191,6 +192,8 @@ def main() -> None:
     if options.chatty:
         threading.Thread(target=chatter, args=[options.chatty], daemon=True).start()
     time.sleep(options.start_after)
+    while options.gate and not os.path.exists(options.gate):
+        time.sleep(0.01)
     with socket.create_server(("127.0.0.1", options.port), backlog=512) as listener:
         note(options.listening, f"{time.monotonic()}\n")
         while True:

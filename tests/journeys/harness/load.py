@@ -168,6 +168,8 @@ class Load:
         self.tls, self.fresh, self.expected = tls, fresh, expected
         self.report = Report()
         self.began = 0.0
+        self.waiting = 0
+        """Requests under way."""
         self._taken = 0
         self._secure: list[_Line] = []
         self._stop = threading.Event()
@@ -228,7 +230,9 @@ class Load:
             key = f"{number}-{turn}"
             if self.rate:
                 await asyncio.sleep(max(0.0, self.began + (turn * self.clients + number) / self.rate - time.monotonic()))
+            self.waiting += 1
             line = await self._request(line, key)
+            self.waiting -= 1
             turn += 1
         if line is not None:
             line.close()
