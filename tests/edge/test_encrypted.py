@@ -226,6 +226,9 @@ async def test_a_certificate_that_is_got_later(secure: Secure, authority: Author
     assert (await secure.get()).body == b"x"
     assert (await client.ask()).status == 301
     assert (await client.ask("/.well-known/acme-challenge/x")).status == 200
+    assert (await client.ask("/.well-known/acme-challenge/..%2f..%2fx")).status == 301
+    client.send(get("*", host="a.example", method="OPTIONS"))
+    assert (await client.answer("OPTIONS")).status == 204  # there is no place to send anybody to
 
 
 def age(secure: Secure) -> None:

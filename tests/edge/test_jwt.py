@@ -119,6 +119,8 @@ async def test_without_a_token(edge: Edge) -> None:
         ({"exp": 1e400}, 401),
         ({"exp": float("nan")}, 401),
         ({"exp": [1]}, 401),
+        ({"exp": 10**400}, 200),
+        ({"exp": 4e9}, 200),
         ({"nbf": 10}, 200),
         ({"nbf": 100}, 401),
         ({"nbf": "x"}, 401),

@@ -119,6 +119,8 @@ async def test_who_is_not_cannot_say_so(edge: Edge) -> None:
 async def test_certificates_are_renewed_all_the_same(edge: Edge) -> None:
     await serve(edge)
     assert (await ask(edge, "/.well-known/acme-challenge/x")).status == 404
+    for more in ("", "x/y", "..%2f..%2fapi%2f", "x;/y", "%5cx", "x%0a"):  # what a server behind may take for another path
+        assert (await ask(edge, f"/.well-known/acme-challenge/{more}")).status == 503
 
 
 async def test_a_body_that_nobody_reads(edge: Edge) -> None:

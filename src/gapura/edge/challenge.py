@@ -16,7 +16,13 @@ CHALLENGES: Final = b"/.well-known/acme-challenge/"
 LONGEST: Final = 512
 """Bytes of an answer: a token, a dot, and the thumbprint of the account's key."""
 _TOKEN: Final = re.compile(rb"[A-Za-z0-9_-]{16,256}")
+_PLACE: Final = re.compile(re.escape(CHALLENGES) + rb"[A-Za-z0-9_-]+")
 _TYPE: Final = b"Content-Type: application/octet-stream"
+
+
+def asked(path: bytes) -> bool:
+    """Whether a path is that of a challenge, be it ours or an app's: no more than a token, so that no server takes it for another."""
+    return _PLACE.fullmatch(path) is not None
 
 
 def answered(run: str, gate: Step) -> Step:

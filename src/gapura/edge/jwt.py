@@ -30,6 +30,8 @@ KEPT: Final = 60.0
 """Seconds that a verdict is kept at most; never beyond `exp`."""
 TRIED: Final = 4
 """Keys that are tried on one token."""
+_FAR: Final = 1 << 40
+"""A time of day (s) beyond all; a number of a token may be too large for a float."""
 LONGEST_VALUE: Final = 4096
 """Bytes of a claim that becomes a header."""
 
@@ -193,7 +195,7 @@ class Tokens:
         """The verdict about a token that is right: whether it is enough, and what the application learns."""
         until = now + KEPT
         if "exp" in claims:
-            until = min(until, float(claims["exp"]) + self.plan["leeway"])
+            until = min(until, min(int(claims["exp"]), _FAR) + self.plan["leeway"])
         for name, wanted in self.plan["claims"].items():
             if not set(wanted) & set(_values(name, claim(claims, name))):
                 return Verdict(403, "insufficient_scope", until=until)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from gapura.config.plan_maintenance import ClosedPlan, MaintenancePlan
 from gapura.edge import error_pages, pages
-from gapura.edge.challenge import CHALLENGES
+from gapura.edge.challenge import asked
 from gapura.edge.networks import networks
 from gapura.edge.router import NEXT, Step
 
@@ -36,7 +36,7 @@ def gate(look: MaintenancePlan | None, closed: ClosedPlan, before: Step | None) 
         if before is not None and (outcome := before(exchange)) != NEXT:
             return outcome
         now = time.time()
-        if (until and now >= until) or exchange.head.path.startswith(CHALLENGES):  # certificates are renewed all the same
+        if (until and now >= until) or asked(exchange.head.path):  # certificates are renewed all the same
             return NEXT
         if allowed is not None and allowed.holds(exchange.client):
             return NEXT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from gapura.config.plan import EdgePlan
 from gapura.config.plan_tls import SiteTlsPlan
 from gapura.edge.certificates import policy_of
-from gapura.edge.challenge import CHALLENGES
+from gapura.edge.challenge import asked
 from gapura.edge.filter import Filter
 from gapura.edge.router import NEXT, Step
 from gapura.edge.variables import quote_url
@@ -34,7 +34,8 @@ def gate(tls: SiteTlsPlan, edge: EdgePlan) -> Step:
             if hsts:
                 Hsts(exchange, hsts)
             return NEXT
-        if exchange.head.path.startswith(CHALLENGES) and not policy:
+        path = exchange.head.path
+        if path == b"*" or (asked(path) and not policy):
             return NEXT
         if port > 0 and exchange.worker.trust.scheme(exchange) != b"https":  # a proxy that we trust may have spoken TLS already
             if policy or not tls["auto"] or exchange.worker.certificates.ready(exchange.host_name, monotonic_ns()):
