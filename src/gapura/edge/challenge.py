@@ -21,7 +21,7 @@ _TYPE: Final = b"Content-Type: application/octet-stream"
 
 
 def asked(path: bytes) -> bool:
-    """Whether a path is that of a challenge, be it ours or an app's: no more than a token, so that no server takes it for another."""
+    """Whether a path is that of a challenge, ours or an app's: no more than a token, so that no server takes it for another."""
     return _PLACE.fullmatch(path) is not None
 
 
