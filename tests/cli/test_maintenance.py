@@ -38,6 +38,12 @@ def test_off(master: FakeMaster, gapura: Any) -> None:
     assert master.commands("open_sites") == [{"sites": ["shop.localhost"]}]
 
 
+def test_what_would_not_outlive_a_restart_is_told(master: FakeMaster, gapura: Any) -> None:
+    master.says["open_sites"] = [master.ok(generation=2, changes=[], problem="it cannot be written")]
+    done = gapura("maintenance", "off", "shop.localhost")
+    assert (done.status, done.out, done.err) == (0, "shop.localhost: open\n", "warning: it cannot be written\n")
+
+
 def test_all(master: FakeMaster, gapura: Any) -> None:
     master.says["close_sites"] = [master.ok()]
     hosts = [site["hosts"][0] for site in master.says["status"][-1]["sites"]]

@@ -84,7 +84,7 @@ def test_a_folder_that_takes_nothing_is_told(tmp_path: Path, caplog: pytest.LogC
     maintenance = Maintenance(str(tmp_path / "gone"))
     maintenance.close(["a"], 0.0, "")
     maintenance.write()
-    assert "a restart would open the sites" in caplog.text
+    assert "after a restart of Gapura it would be as before" in caplog.text
 
 
 def test_a_full_disk_leaves_what_was_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +100,12 @@ def test_a_full_disk_leaves_what_was_and_nothing_else(tmp_path: Path, monkeypatc
     maintenance.write()
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
     assert set(Maintenance(str(tmp_path)).closed) == {"a"}
+    assert maintenance.problem.endswith(
+        "cannot be written (No space left on device): after a restart of Gapura it would be as before"
+    )
+    monkeypatch.undo()
+    maintenance.write()
+    assert maintenance.problem == ""
 
 
 def test_a_site_is_meant_by_any_of_its_hosts(tmp_path: Path) -> None:

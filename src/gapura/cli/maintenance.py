@@ -50,9 +50,11 @@ def maintenance(
     if action != "status":
         names = [site["hosts"][0] for site in document["sites"]] if everything else _known(document, sites)
         if action == "on":
-            talk.ask(place, "close_sites", sites=names, seconds=seconds, message=message)
+            done = talk.ask(place, "close_sites", sites=names, seconds=seconds, message=message)
         else:
-            talk.ask(place, "open_sites", sites=names)
+            done = talk.ask(place, "open_sites", sites=names)
+        if problem := done.get("problem"):
+            click.echo(f"warning: {problem}", err=True)
         document = talk.ask(place, "status", timeout=talk.PATIENCE)
         document["sites"] = [site for site in document["sites"] if site["hosts"][0] in names]
     elif sites:

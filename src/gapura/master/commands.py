@@ -224,12 +224,12 @@ class Commands:
         until = time.time() + seconds if seconds else 0.0
         steps = self._door.close_sites(_texts(message, "sites"), until, text)
         said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
-        return {"generation": self._door.generation, "changes": said}
+        return {"generation": self._door.generation, "changes": said, "problem": self._door.maintenance.problem}
 
     def _do_open_sites(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         steps = self._door.open_sites(_texts(message, "sites"))
         said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
-        return {"generation": self._door.generation, "changes": said}
+        return {"generation": self._door.generation, "changes": said, "problem": self._door.maintenance.problem}
 
     def _do_drain(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         yield from ()

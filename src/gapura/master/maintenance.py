@@ -25,6 +25,8 @@ class Maintenance:
     def __init__(self, folder: str) -> None:
         self._path = os.path.join(folder, NAME) if folder else ""
         self.closed: dict[str, ClosedPlan] = _read(self._path) if folder else {}
+        self.problem = ""
+        """Why the next master will not know what holds now."""
 
     def marked(self, plan: Plan) -> Plan:
         """The plan with its closed sites marked as such, and no other; an end that has come is forgotten."""
@@ -50,7 +52,8 @@ class Maintenance:
         return min((closed["until"] for closed in self.closed.values() if closed["until"]), default=0.0)
 
     def write(self) -> None:
-        """Keep what holds now. A disk that takes it not is told: a later master would open the sites."""
+        """Keep what holds now. A disk that takes it not is told, here and by `problem`: a later master would not know it."""
+        self.problem = ""
         if not self._path:
             return
         fresh = self._path + ".new"
@@ -62,7 +65,8 @@ class Maintenance:
         except OSError as error:
             with suppress(OSError):
                 os.unlink(fresh)
-            log.error("%s cannot be written (%s): a restart would open the sites", self._path, error.strerror)
+            self.problem = f"{self._path} cannot be written ({error.strerror}): after a restart of Gapura it would be as before"
+            log.error("%s", self.problem)
 
 
 def meant(plan: Plan, hosts: Iterable[str]) -> list[str]:
