@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -24,6 +25,19 @@ def peer(program: str) -> str:
         pytest.fail(f"{program} is not installed: run tools/peers")
     if found is None:
         pytest.skip(f"{program} is not installed (tools/peers installs it)")
+    return found
+
+
+def descriptors(folder: Path | None = None) -> int:
+    """How many files, sockets and pipes this process has open; with `folder` only files in it.
+
+    Garbage of earlier tests is collected first, or it might be closed between two countings.
+    """
+    gc.collect()
+    found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that listed them
+            found += os.readlink(f"/proc/self/fd/{fd}").startswith(str(folder or ""))
     return found
 
 

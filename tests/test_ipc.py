@@ -11,6 +11,7 @@ import threading
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.conftest import descriptors
 
 from gapura import ipc
 from gapura.ipc import Channel, ChannelClosed
@@ -40,7 +41,7 @@ def drain(channel: Channel, count: int):
 
 
 def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return descriptors()
 
 
 def test_messages_arrive_in_order(ends):

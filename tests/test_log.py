@@ -8,6 +8,7 @@ import re
 import stat
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura import log
 
@@ -110,10 +111,10 @@ def test_reopen_keeps_the_old_file_when_the_new_one_cannot_be_opened(logger):
 
 def test_setup_again_leaves_one_handler_and_no_descriptor(logger, tmp_path):
     root, _ = logger
-    before = set(os.listdir("/proc/self/fd"))
+    before = descriptors()
     log.setup("master", str(tmp_path / "other.log"))
     assert len(root.handlers) == 1
-    assert len(set(os.listdir("/proc/self/fd"))) == len(before)
+    assert descriptors() == before
 
 
 def test_without_a_path_lines_go_to_standard_error(logger, capfd):

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura.edge.downstream import SENDING, Downstream
 
@@ -147,14 +148,14 @@ async def test_a_large_file_goes_to_a_slow_client_in_pieces(edge: Edge, www: Pat
 async def test_a_client_that_leaves_closes_the_file(edge: Edge, www: Path) -> None:
     (www / "big").write_bytes(b"x" * 30_000_000)
     await edge.start(SITE)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(3):
         client = await edge.client(limit=1 << 12)
         client.send(get("/big"))
         await client.head()
         client.reset()
         await edge.forgotten()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before
 
 
 async def test_a_file_that_shrinks_meanwhile_is_broken_off(edge: Edge, www: Path) -> None:

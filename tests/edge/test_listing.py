@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura.edge import listing
 
@@ -135,13 +136,13 @@ async def test_a_huge_folder_is_cut_off_and_others_are_served_meanwhile(
 async def test_a_client_that_leaves_before_the_end(edge: Edge, www: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "SLICE", 1)
     await edge.start(SITE)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(3):
         client = await edge.client()
         client.send(get("/dir/"))
         client.reset()
         await edge.forgotten()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before
 
 
 async def test_without_it_a_folder_shows_nothing(edge: Edge, www: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from .client import get
 from .edge import Edge, configuration
@@ -69,11 +70,11 @@ async def test_a_reload_keeps_what_stays_and_closes_what_goes(edge: Edge) -> Non
     await edge.start(ROUTES, log="$uri")
     before = edge.worker.snapshot.router.sites[0]
     await ask(edge, ("a.example", "/1"))
-    files = len(os.listdir("/proc/self/fd"))
+    files = descriptors(edge.folder)
     await edge.serve(configuration(ROUTES.replace('"other.log"', '"a.log"'), {}, "$uri"))
     after = edge.worker.snapshot.router.sites[0]
     assert after.log is before.log
-    assert len(os.listdir("/proc/self/fd")) == files - 1
+    assert descriptors(edge.folder) == files - 1
     late = next(route.log for route in before.routes if route.name == b"/other")
     assert late is not None
     late.output.lines.append(b"of an exchange that began before\n")

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura.edge import sending
 from gapura.edge.downstream import SENDING, Downstream
@@ -133,23 +134,23 @@ async def test_nothing_is_left_of_those_who_leave(edge: Edge, data: bytes, monke
     if how == "pieces":
         layered(edge, monkeypatch)
     await edge.start(SITE)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(5):
         client = await edge.client(limit=1 << 12)
         client.send(get("/big"))
         await client.head()
         client.reset()
         await edge.forgotten()
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before
 
 
 async def test_head_sends_nothing_and_leaves_nothing_open(edge: Edge, data: bytes) -> None:
     await edge.start(SITE)
     client = await edge.client()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(5):
         answer = await client.ask("/big", method="HEAD")
         assert answer.get("content-length") == str(len(data))
     assert (await client.ask("/big", "If-None-Match: *")).status == 304
     assert (await client.ask("/big", "Range: bytes=99999999-")).status == 416
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura.errors import CommandError, ConfigError
 from gapura.master import loader
@@ -73,10 +74,10 @@ def test_no_plan_and_no_problem_is_a_problem(loop: Loop) -> None:
 
 
 def test_no_descriptor_is_left_open(loop: Loop) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     with pytest.raises(CommandError):
         finish(loop, load(loop, "f", printing("x")))
-    assert os.listdir("/proc/self/fd") == before
+    assert descriptors() == before
 
 
 def test_a_config_process_that_takes_too_long_is_ended(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

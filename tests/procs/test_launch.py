@@ -15,7 +15,7 @@ from gapura.procs.launch import LaunchError, command_line, environment, spawn
 from gapura.procs.output import Output
 from gapura.procs.tree import start_time
 
-from ..conftest import own_children
+from ..conftest import descriptors, own_children
 from .conftest import App, Launched, reap, script
 
 Run = Callable[..., Launched]
@@ -235,11 +235,11 @@ def test_a_machine_without_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     def full() -> int:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    before = os.listdir("/proc/self/fd")
+    before = descriptors()
     monkeypatch.setattr(os, "fork", full)
     with pytest.raises(LaunchError, match="no process could be made"):
         spawn(["true"], "/", {}, "", 0, 1, 0)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert descriptors() == before
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 

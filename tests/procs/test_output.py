@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.conftest import descriptors
 
 from gapura.procs.output import LINE_LENGTH, PIPE_SIZE, TAIL, Output
 
@@ -210,15 +211,15 @@ def test_close_with_remove_writes_down_the_rest(make: Callable[..., Output], tmp
 def test_descriptors_are_fresh_for_each_child_and_not_leaked(make: Callable[..., Output]) -> None:
     """A child that sets O_NONBLOCK must not do so for the next one."""
     output = make()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     os.set_blocking(output.output_fd, False)
     assert os.get_blocking(output.output_fd)
     assert os.get_blocking(output.stdin_fd)
     for _ in range(20):
         assert not os.get_inheritable(output.output_fd)
-    assert len(os.listdir("/proc/self/fd")) == before + 2
+    assert descriptors() == before + 2
     output.close(remove=True)
-    assert len(os.listdir("/proc/self/fd")) == before - 3
+    assert descriptors() == before - 3
 
 
 # -- trouble ----------------------------------------------------------------------------------------------------------------
@@ -359,10 +360,10 @@ def test_what_stands_where_a_pipe_belongs_is_replaced(make: Callable[..., Output
 
 def test_pipes_that_cannot_be_made_are_an_error(make: Callable[..., Output], tmp_path: Path) -> None:
     (tmp_path / "pipes" / "shop-0.out").mkdir(parents=True)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(OSError, match="directory"):
         make()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_thousand_lines_a_second(run: Callable[..., Launched], output: Output, tmp_path: Path) -> None:
