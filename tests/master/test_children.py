@@ -106,6 +106,11 @@ def test_nobody_ready_in_time(make: Make, tmp_path: Path, monkeypatch: pytest.Mo
     assert "no worker was ready" in finish(children.loop, children.prepare(1, make_plan(tmp_path)))
 
 
+def test_a_busy_machine_is_waited_for() -> None:
+    """A worker imports for half a second; with a load of 20 on two cores that takes ten, and `up` must not give up on it."""
+    assert module.PATIENCE >= 10
+
+
 def test_a_hung_worker_is_replaced(make: Make, tmp_path: Path) -> None:
     children = make("hangs")
     children.loop.every(0.1, children.watchdog)
