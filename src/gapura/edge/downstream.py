@@ -34,6 +34,7 @@ AT_ONCE: Final = 32
 
 IDLE, READING, RECEIVING, WORKING, SENDING, LINGERING, FRESH = range(7)
 """What the connection's deadline is about: next request, head, body, nothing, a slow reader, closing, the first request."""
+BETWEEN: Final = frozenset((IDLE, FRESH))
 
 
 class Downstream:
@@ -97,7 +98,7 @@ class Downstream:
         reader = self.reader
         phase = self.phase
         self.now = now = monotonic_ns()
-        if phase in (IDLE, FRESH):
+        if phase in BETWEEN:
             if self.recall is not None:
                 answer = self.recall.get(data)
                 if answer is not None and now < answer.until and (self.tls is None or self.tls.server_name == answer.server_name):

@@ -29,6 +29,7 @@ UNKNOWN: Final = -1
 CLIENT_GONE: Final = 499
 """Status in the access log when the client left before the answer (nginx's number)."""
 
+_STATUS_LINES: Final = {status: b"HTTP/1.1 %d %b" % (status, reason.encode()) for status, reason in pages.REASONS.items()}
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:=+/-]{1,128}\Z")
 
 
@@ -243,8 +244,8 @@ class Exchange:
 
     def block(self, status: int, lines: list[bytes]) -> bytes:
         """The head of an answer of our own."""
-        reason = pages.REASONS.get(status, "Status").encode()
-        return b"\r\n".join([b"HTTP/1.1 %d %b" % (status, reason), date_line(), *lines, b"X-Request-Id: " + self.request_id])
+        first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Status" % status
+        return b"\r\n".join((first, date_line(), *lines, b"X-Request-Id: " + self.request_id))
 
     def refuse(self, status: int, reason: str, retry: bool = False, lines: list[bytes] | None = None) -> int:
         """An error page; ends the exchange. After the answer began it can only be broken off."""

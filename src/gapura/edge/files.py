@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from time import monotonic_ns
 from typing import Final
 
@@ -24,7 +25,7 @@ from gapura.edge.lasting import Lasting
 from gapura.edge.listing import Listing
 from gapura.edge.media_types import media_type
 from gapura.edge.precompressed import CODINGS, wanted
-from gapura.edge.preconditions import FAILED, NOT_MODIFIED, Asked, asked, judge, range_applies
+from gapura.edge.preconditions import CONDITIONS, FAILED, NOT_MODIFIED, Asked, asked, judge, range_applies
 from gapura.edge.router import ANSWERED, PAUSED
 from gapura.edge.sending import Sending
 from gapura.edge.variables import quote_url
@@ -37,6 +38,8 @@ _NO_SNIFFING: Final = b"X-Content-Type-Options: nosniff"
 _DEFAULTS: Final[FilesPlan] = {
     "listing": False, "tries": [], "missing": 404, "precompressed": [], "cache": [], "immutable": True, "types": {},
 }  # fmt: skip
+_PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+\Z")
+"""Paths in which there is nothing to look for."""
 Found = tuple[FileCopy | None, int]
 """A file and its descriptor, which is -1 when the content is in memory; or None and a code: FOLDER, or one of `folder`."""
 
@@ -83,6 +86,8 @@ class Files:
     def _name(self, exchange: Exchange) -> tuple[bytes, bool]:
         """(path below the root, whether it ends with a slash). Raises ClientError 404 for what must not be looked at."""
         rest = exchange.head.path[len(self.prefix) :]
+        if len(rest) < 256 and _PLAIN.match(rest):
+            return rest[1:], False
         if (rest and rest[:1] != b"/") or b"%2F" in rest or b"\\" in rest or b"\0" in rest:
             raise self._nothing(exchange)
         parts = [part for part in rest.split(b"/") if part]
@@ -195,7 +200,7 @@ class Files:
 
     def _answer(self, exchange: Exchange, copy: FileCopy, fd: int) -> int:
         """Send a file as far as the client wants it. `fd` is -1 when its content is in memory; it is closed at the end."""
-        fields = asked(exchange.head.lines)
+        fields = asked(exchange.head.lines) if self.endings else asked(exchange.head.lines, CONDITIONS)
         if not fields:
             return _deliver(exchange, 200, copy.head, copy, fd, None)
         if self.endings and b"range" not in fields and (accepted := fields.get(b"accept-encoding")):

@@ -16,7 +16,6 @@ from gapura.config.plan_log import SECRETS, AccessLogPlan
 from gapura.config.variables import PATTERN
 from gapura.edge.mask import Mask, anonymous, masking
 from gapura.edge.variables import Getter, escape, getter
-from gapura.wire.target import QUESTION
 
 if TYPE_CHECKING:
     from gapura.edge.exchange import Exchange
@@ -99,8 +98,8 @@ class Combined:
             self._tick()
         head = exchange.head
         target = head.target
-        if target is not head.path:
-            target = self._hidden(target)
+        if target is not head.path and self._mask is not None:
+            target = self._mask(target)
         if QUOTE in target or BACKSLASH in target:
             target = escape(target)
         escaped = self._escaped
@@ -157,10 +156,6 @@ class Combined:
         """Have the stamp of this second, which holds until the wall clock's next one."""
         self._until = time.monotonic_ns() + SECOND - time.time_ns() % SECOND
         self._stamp = time.strftime(" - - [%d/%b/%Y:%H:%M:%S %z] ").encode()
-
-    def _hidden(self, target: bytes) -> bytes:
-        """The target without the secrets in its query."""
-        return self._mask(target) if self._mask is not None and QUESTION in target else target
 
     def _escape(self, value: bytes) -> bytes:
         result = escape(self._mask(value) if self._mask is not None else value)

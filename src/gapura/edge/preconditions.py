@@ -15,19 +15,22 @@ PROCEED, NOT_MODIFIED, FAILED = 200, 304, 412
 
 _LISTS: Final = (b"if-match", b"if-none-match", b"accept-encoding", b"accept")
 _SINGLE: Final = (b"if-modified-since", b"if-unmodified-since", b"if-range", b"range")
-_FIRST: Final = frozenset(b"aAiIrR")
+_ALL: Final = frozenset(b"aAiIrR")
+CONDITIONS: Final = frozenset(b"iIrR")
+"""First letters of the fields that a file is judged by which has one form only."""
 
 Asked = dict[bytes, bytes]
 
 
-def asked(lines: list[bytes]) -> Asked:
+def asked(lines: list[bytes], first: frozenset[int] = _ALL) -> Asked:
     """The fields that choose among the answers for a file, by lower-case name.
 
-    Fields of lists are joined; one that may stand only once and does not counts as not sent (RFC 9110 §5.3).
+    `first`: with which letters the names begin that are asked for. Fields of lists are joined; one that may stand only once and
+    does not counts as not sent (RFC 9110 §5.3).
     """
     found: Asked = {}
     for line in lines:
-        if line[0] not in _FIRST:
+        if line[0] not in first:
             continue
         name, _, value = line.partition(b":")
         name = name.lower()
