@@ -24,8 +24,9 @@ from gapura.tally import Tally
 log = logging.getLogger(__name__)
 
 PATIENCE = 15.0
-"""A child that has not prepared or committed a generation in so long (s) is replaced. One that hangs is noticed sooner, by its beat:
-this is for those that start while the machine has ten times as much to do as it can."""
+"""A child that has not prepared or committed a generation in so long (s) is replaced.
+
+One that hangs is noticed sooner, by its beat: this is for those that start while the machine has too much to do."""
 SHORT_LIFE = 1.0
 """A child that lived shorter (s) is started again only after a delay."""
 LONGEST_DELAY = 5.0
