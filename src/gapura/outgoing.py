@@ -7,10 +7,13 @@ import ssl
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from gapura import small_file
+from gapura.small_file import facts_of
+
 LOOK: Final = 1_000_000_000
 """Nanoseconds between two looks at the files of a context, made when somebody asks for it."""
 
-Facts = tuple[tuple[int, int, int], ...]
+Facts = tuple[small_file.Facts, ...]
 
 
 class Files(NamedTuple):
@@ -49,7 +52,7 @@ class Outgoing:
         if made is not None and now - made.looked_at < LOOK:
             return made.context
         here = Files(files.verify, *(self.place(path) if path else "" for path in files[1:]))
-        facts = tuple(_facts(path) for path in here[1:] if path)
+        facts = tuple(facts_of(path) for path in here[1:] if path)
         if made is not None and made.facts == facts:
             made.looked_at = now
             return made.context
@@ -78,21 +81,13 @@ def _context(files: Files) -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if files.certificate:
-        context.load_cert_chain(files.certificate, files.key, password=_no_passphrase)
+        context.load_cert_chain(files.certificate, files.key, password=no_passphrase)
     return context
 
 
-def _no_passphrase() -> str:
+def no_passphrase() -> str:
     """OpenSSL would ask for it at the terminal."""
     raise ValueError("the key is protected by a passphrase")
-
-
-def _facts(path: str) -> tuple[int, int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0, 0
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def why(error: Exception, name: str) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.config import htpasswd
-from gapura.config.htpasswd import family, fault, parse, read
+from gapura.config.htpasswd import family, fault, parse
 
 BCRYPT = "$2y$05$0qxdJ36Y.Vs7ZzbtDT.zcO3wBb6q9lrLXiDB3tZMZMsWEWOwf/R/u"
 SHA = "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE="
@@ -85,17 +81,3 @@ def test_any_hash_is_an_answer(hashed: str) -> None:
     message, hint = fault(hashed)
     assert bool(message) == bool(hint)
     assert message or family(hashed)
-
-
-def test_what_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OSError, match="No such file"):
-        read(str(tmp_path / "none"))
-    with pytest.raises((OSError, ValueError)):
-        read(str(tmp_path))
-    os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(ValueError, match="not a file"):
-        read(str(tmp_path / "fifo"))
-    monkeypatch.setattr(htpasswd, "LARGEST", 10)
-    (tmp_path / "large").write_bytes(b"x" * 11)
-    with pytest.raises(ValueError, match="larger than"):
-        read(str(tmp_path / "large"))

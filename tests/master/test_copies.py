@@ -49,7 +49,10 @@ def test_copies_follow_their_originals(tmp_path: Path, user: str, caplog: pytest
         copies.look()
         copies.look()
         assert copy.read_text() == PEM * 2
-    assert len(caplog.records) == 1
+    assert [record.message.rpartition(": ")[2] for record in caplog.records] == [
+        "it is no PEM file",
+        "it is larger than 1048576 bytes",
+    ]
     later = tmp_path / "lib" / "certificates" / "b"
     later.mkdir(parents=True)
     (later / "certificate.pem").write_text(PEM)

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Final
 
+from .. import small_file
 from ..errors import Problem
 from . import htpasswd
 from .addresses import AddressError, is_numeric, split_port
@@ -119,7 +120,7 @@ def _check_htpasswd(options: Options, where: Path, file: str) -> None:
 
 def _content(options: Options, where: Path, file: str, hint: str) -> bytes | None:
     try:
-        return htpasswd.read(file)[0]
+        return small_file.read(file)[0]
     except FileNotFoundError:
         options.findings.error(where, f"there is no file {file}", f"paths are seen from the folder of this file; {hint}")
     except (OSError, ValueError) as error:

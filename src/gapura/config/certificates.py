@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ..outgoing import no_passphrase
 from .findings import Findings
 from .plan import Plan
 from .plan_tls import MAX_FILE, SiteTlsPlan, UpstreamTlsPlan
@@ -80,7 +81,7 @@ def _check_pair(findings: Findings, path: Path, certificate: str, key: str) -> A
         where = (*path, "key") if key != certificate else where
         _check_key(_read(key), key)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key, password=_no_passphrase)
+        context.load_cert_chain(certificate, key, password=no_passphrase)
     except _Wrong as error:
         findings.error(where, error.message, error.hint)
         return None
@@ -170,11 +171,6 @@ def _file(path: str) -> str:
 
 def _again() -> str:
     return "copy it once more, or get it anew"
-
-
-def _no_passphrase() -> str:
-    """OpenSSL would ask for it at the terminal."""
-    raise ValueError("the key is protected by a passphrase")
 
 
 def _first(data: bytes) -> Any:

@@ -5,13 +5,9 @@ The edge reads the same files, so this imports nothing but the standard library.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from typing import Final, NamedTuple
 
-LARGEST: Final = 16 << 20
-"""Bytes of the largest file that is read."""
 MAX_COST: Final = 15
 """Highest cost of bcrypt that is taken: some 3 seconds for each password."""
 MAX_ROUNDS: Final = 500_000
@@ -99,16 +95,3 @@ def parse(raw: bytes) -> tuple[dict[bytes, str], list[Mistake]]:
         else:
             users.setdefault(name, hashed)
     return users, mistakes
-
-
-def read(path: str) -> tuple[bytes, os.stat_result]:
-    """The content of a file, and its facts. Raises OSError, and ValueError when it is no file or too large."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as stream:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("it is a folder or a device, not a file")
-        raw = stream.read(LARGEST + 1)
-    if len(raw) > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST >> 20} MiB")
-    return raw, facts

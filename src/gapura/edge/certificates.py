@@ -14,13 +14,14 @@ from typing import Final
 
 from gapura.config.plan import Plan
 from gapura.config.plan_tls import MAX_FILE, PROVISIONAL, Pair, SiteTlsPlan, copy_of, pair_of
+from gapura.small_file import NOTHING, Facts, facts_of
 
 LOOK: Final = 1_000_000_000
 """Nanoseconds between two looks at the files of a certificate, made when somebody asks for it."""
 
 log = logging.getLogger("edge")
 
-Signature = tuple[tuple[int, int, int], ...]
+Signature = tuple[Facts, ...]
 
 
 class Certificate:
@@ -73,7 +74,7 @@ class Certificate:
 
     def _look(self) -> None:
         self.provisional = bool(self.marker) and os.path.exists(self.marker)
-        signature = tuple(_facts(path) for path in self._paths())
+        signature = tuple(facts_of(path) for path in self._paths())
         if signature == self._seen:
             return
         try:
@@ -113,21 +114,10 @@ class Certificate:
         known, times = self._failed
         times = times + 1 if known == signature else 1
         self._failed = signature, times
-        missing = self._context is None and any(facts == _NOTHING for facts in signature)
+        missing = self._context is None and any(facts == NOTHING for facts in signature)
         if times == 2 and not missing:
             kept = "the one before stays in use" if self._context is not None else "there is none to use"
             log.error("the certificate of %s cannot be used: %s; %s", self._name, reason, kept)
-
-
-_NOTHING: Final = (0, 0, 0)
-
-
-def _facts(path: str) -> tuple[int, int, int]:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return _NOTHING
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def policy_of(tls: SiteTlsPlan) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import stat
 from functools import lru_cache
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 
+from gapura import small_file
 from gapura.config.plan_error_pages import ErrorPagesPlan
 from gapura.edge import pages
 from gapura.edge.media_types import media_type
@@ -38,7 +38,7 @@ class Page:
         self.type = media_type(os.fsencode(path))
         self._text: bytes | None = None
         self._looked_at = -FRESH
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: small_file.Facts | None = None
         self._trouble = ""
 
     def body(self, status: int, request_id: bytes) -> bytes | None:
@@ -59,29 +59,17 @@ class Page:
 
     def _look(self) -> None:
         try:
-            info = os.stat(self.path)
-            seen = (info.st_mtime_ns, info.st_size, info.st_ino)
-            if seen != self._seen:
-                self._text = self._read()
+            seen = small_file.facts_of(self.path)
+            if seen != self._seen or seen == small_file.NOTHING:
+                self._text = small_file.read(self.path, LARGEST)[0]
                 self._seen = seen
             trouble = ""
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._text = self._seen = None
-            trouble = error.strerror or str(error)
+            trouble = getattr(error, "strerror", None) or str(error)
         if trouble and trouble != self._trouble:
             log.warning("the error page %s cannot be used: %s", self.path, trouble)
         self._trouble = trouble
-
-    def _read(self) -> bytes:
-        """The whole file. Raises OSError."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)  # a FIFO must not hang the worker
-        with open(fd, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise OSError(0, "it is not a file")
-            text = stream.read(LARGEST + 1)
-        if len(text) > LARGEST:
-            raise OSError(0, f"it has more than {LARGEST} bytes")
-        return text
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,8 @@ import logging
 import ssl
 from typing import Final
 
+from gapura.outgoing import no_passphrase
+
 SUITES: Final = ":".join(
     f"ECDHE-{signature}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
@@ -96,7 +98,7 @@ def server_context(certificate: str, key: str, client_ca: str, client_auth: str,
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE  # who has no AES in hardware knows best
     context.set_ciphers(SUITES)
     context.set_alpn_protocols(list(PROTOCOLS))
-    context.load_cert_chain(certificate, key, password=_no_passphrase)
+    context.load_cert_chain(certificate, key, password=no_passphrase)
     if client_ca:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if client_auth == "require" else ssl.CERT_OPTIONAL
@@ -116,8 +118,3 @@ def set_tickets(context: ssl.SSLContext, secret: bytes, policy: bytes) -> None:
     if direct is not None and secret:
         keys = hashlib.shake_256(secret + hashlib.sha256(policy).digest()).digest(direct.key_size(context))
         direct.set_ticket_keys(context, keys)
-
-
-def _no_passphrase() -> str:
-    """OpenSSL would ask for it at the terminal."""
-    raise ValueError("the key is protected by a passphrase")

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Final
 
-from gapura.config import htpasswd
+from gapura import small_file
 
 LOOK: Final = 1_000_000_000
 """ns between looks at the file."""
@@ -32,7 +32,7 @@ class WatchedFile:
         try:
             if _facts(os.stat(self.path)) == self._facts:
                 return None
-            raw, facts = htpasswd.read(self.path)
+            raw, facts = small_file.read(self.path)
         except (OSError, ValueError) as error:
             if self._facts != (0,):
                 log.error("%s cannot be read: %s; what it said last holds", self.path, error)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import stat
 
+from gapura import small_file
 from gapura.config.plan import Plan
 from gapura.config.plan_tls import MAX_FILE, copy_of, pairs
 
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 LOOK = 2.0
 """Seconds between two looks at the originals."""
 _PEM = b"-----BEGIN "
-Facts = tuple[int, int, int]
 
 
 class Copies:
@@ -27,7 +26,7 @@ class Copies:
     def __init__(self) -> None:
         self._run = ""
         self._owner: tuple[int, int] | None = None
-        self._copied: dict[str, Facts] = {}
+        self._copied: dict[str, small_file.Facts] = {}
         self._failed: dict[str, str] = {}
 
     def settle(self, plan: Plan) -> None:
@@ -40,7 +39,7 @@ class Copies:
         wanted = named(plan)
         account = pwd.getpwnam(user)
         self._owner = account.pw_uid, account.pw_gid
-        self._copied = {path: self._copied.get(path, (0, 0, 0)) for path in wanted}
+        self._copied = {path: self._copied.get(path, small_file.NOTHING) for path in wanted}
         self._failed = {path: reason for path, reason in self._failed.items() if path in self._copied}
         self.look()
         self._remove_others()
@@ -58,14 +57,14 @@ class Copies:
                     self._failed.pop(path, None)
             except FileNotFoundError:
                 pass  # a certificate that is still to come; others were looked for when the file was loaded
-            except OSError as error:
-                reason = error.strerror or str(error)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
                 if self._failed.get(path) != reason:
                     self._failed[path] = reason
                     log.error("workers cannot get %s: %s", path, reason)
 
     def _copy(self, path: str, owner: tuple[int, int]) -> None:
-        """Replace a copy as a whole. Raises OSError."""
+        """Replace a copy as a whole. Raises OSError and ValueError."""
         data = _read(path)
         copy = copy_of(self._run, path)
         folder = os.path.dirname(copy)
@@ -104,19 +103,14 @@ def named(plan: Plan) -> list[str]:
     return list(dict.fromkeys(path for path in found if path))
 
 
-def _facts(path: str) -> Facts:
+def _facts(path: str) -> small_file.Facts:
     found = os.stat(path)
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _read(path: str) -> bytes:
-    """A PEM file. Raises OSError for what is none: nothing else is handed to a user without rights."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError("it is not a file")
-    with open(fd, "rb") as stream:
-        data = stream.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE or _PEM not in data:
-        raise OSError("it is no PEM file")
+    """A PEM file. Raises OSError, and ValueError for what is none: nothing else is handed to a user without rights."""
+    data, _ = small_file.read(path, MAX_FILE)
+    if _PEM not in data:
+        raise ValueError("it is no PEM file")
     return data
