@@ -76,8 +76,9 @@ def test_the_wheel_holds_the_package_and_the_example_and_nothing_else(wheel: Pat
     names = set(zipfile.ZipFile(wheel).namelist())
     information = f"gapura-{__version__}.dist-info/"
     assert {name for name in names if not name.startswith(("gapura/", information))} == set()
-    assert {f"gapura/{path.relative_to(ROOT / 'src' / 'gapura')}" for path in (ROOT / "src" / "gapura").rglob("*.py")} <= names
-    assert "gapura/py.typed" in names
+    files = [path for path in (ROOT / "src" / "gapura").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {f"gapura/{path.relative_to(ROOT / 'src' / 'gapura')}" for path in files} - names == set(), "data files too"
+    assert {"gapura/py.typed", "gapura/config/top_level_domains.txt"} <= names
     assert not [name for name in names if "__pycache__" in name or "sqlite" in name or ".gapura" in name]
     tracked = run("git", "ls-files", EXAMPLE, cwd=ROOT).stdout.split()
     if tracked:
