@@ -103,3 +103,11 @@ def test_a_chosen_coding_is_accepted_and_none_is_liked_better(said: dict[str, in
 @given(st.binary(max_size=80))
 def test_anything_is_read_without_harm(value: bytes) -> None:
     assert Negotiation(OFFERED).choose([b"Accept-Encoding:" + value]).coding in ("", *OFFERED)
+
+
+def test_long_values_are_not_remembered() -> None:
+    """Or a client could fill the memory with them."""
+    negotiation = Negotiation(OFFERED)
+    for value in (b"gzip", b"gzip," + b"a" * 30_000):
+        assert negotiation.choose([b"Accept-Encoding:" + value]).coding == "gzip"
+    assert list(negotiation._known) == [b"gzip"]

@@ -8,6 +8,8 @@ from gapura.edge.weights import weights
 
 REMEMBERED: Final = 256
 """Different values of the field that are remembered; browsers share a handful."""
+LONGEST: Final = 256
+"""Bytes of the longest that is: clients choose them."""
 
 
 class Chosen(NamedTuple):
@@ -36,9 +38,11 @@ class Negotiation:
             return _NOTHING
         found = self._known.get(accepted)
         if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            found = self._known[accepted] = self._choose(weights(accepted))
+            found = self._choose(weights(accepted))
+            if len(accepted) <= LONGEST:
+                if len(self._known) >= REMEMBERED:
+                    self._known.clear()
+                self._known[accepted] = found
         return found
 
     def _choose(self, said: dict[bytes, int]) -> Chosen:
