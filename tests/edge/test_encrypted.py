@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,25 @@ async def test_strict_transport_security(secure: Secure, authority: Authority) -
     assert (await secure.get(target="/own")).get("strict-transport-security") == "max-age=1"
     client = await secure.edge.client()
     assert (await client.ask()).get("strict-transport-security") is None
+
+
+async def test_a_file_with_strict_transport_security_is_remembered(secure: Secure, authority: Authority, tmp_path: Path) -> None:
+    folder = tmp_path / "www"
+    folder.mkdir()
+    (folder / "index.html").write_bytes(b"hello")
+    os.utime(folder / "index.html", (1e9, 1e9))
+    await secure.start(site("a.example", authority.issue("a.example"), ", hsts = true", 'files = "www"'))
+    client = await secure.client()
+    await secure.edge.until(lambda: time.time() % 1 < 0.3)  # what is remembered ends with the second
+    request_ids = set()
+    for _ in range(3):
+        client.send(get(host="a.example"))
+        answer = await client.answer()
+        assert (answer.status, answer.body, answer.get("content-length")) == (200, b"hello", "5")
+        assert str(answer.get("strict-transport-security")).startswith("max-age=")
+        request_ids.add(answer.get("x-request-id"))
+    assert len(request_ids) == 3
+    assert len(secure.edge.worker.recall.of(b"https")) == 1
 
 
 async def test_a_certificate_that_is_got_later(secure: Secure, authority: Authority) -> None:

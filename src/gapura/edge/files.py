@@ -27,6 +27,7 @@ from gapura.edge.media_types import media_type
 from gapura.edge.precompressed import CODINGS, wanted
 from gapura.edge.preconditions import CONDITIONS, FAILED, NOT_MODIFIED, Asked, asked, judge, range_applies
 from gapura.edge.router import ANSWERED, PAUSED
+from gapura.edge.secure import Hsts
 from gapura.edge.sending import Sending
 from gapura.edge.variables import quote_url
 from gapura.errors import ClientError
@@ -283,6 +284,8 @@ def _whole(exchange: Exchange, status: int, head: bytes, body: bytes, length: in
     bodyless = status == 304 or exchange.head.method == b"HEAD"
     block = exchange.block(status, [head])
     sink = exchange.sink
+    if isinstance(sink, Hsts):  # a line that does not change, so it may be remembered with the rest
+        block, sink = sink.head(block), sink.inner
     if copy.body is not None and isinstance(sink, Downstream):
         _recallable(sink, exchange, block, b"" if bodyless else body, length, bodyless, copy.seen)
     else:

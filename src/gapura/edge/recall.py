@@ -97,8 +97,8 @@ class Recall:
     ) -> None:
         """Remember the answer of an exchange that has ended, if its request came before, and if all others would get it too.
 
-        `raw` is all that was read with it; `seen`: when its file was looked at. The answer is `block`, which ends with the request
-        id, the `length` (UNKNOWN: none is told), and `body`.
+        `raw` is all that was read with it; `seen`: when its file was looked at. The answer is `block`, in which the request id
+        stands, the `length` (UNKNOWN: none is told), and `body`.
         """
         mark = hash(raw)
         if mark not in self.heard:
@@ -112,7 +112,8 @@ class Recall:
         log = route.log
         if log is not None and not log.short:
             return
-        if not block.endswith(exchange.request_id):
+        before, found, rest = block.rpartition(exchange.request_id)
+        if not found:
             return
         now = exchange.ended_at
         # the Date is part of what is remembered, so it ends with the second
@@ -120,8 +121,7 @@ class Recall:
         answers = self.of(connection.scheme)
         if len(answers) >= MOST:
             answers.clear()
-        before = block.removesuffix(exchange.request_id)
-        after = b"\r\nContent-Length: %d\r\n\r\n" % length if length >= 0 else b"\r\n\r\n"
+        after = b"%b\r\nContent-Length: %d\r\n\r\n" % (rest, length) if length >= 0 else rest + b"\r\n\r\n"
         middle = log.middle(exchange) if log is not None else b""
         tls = connection.tls
         answers[raw] = Recalled(until, before, after, body, log, middle, b"" if tls is None else tls.server_name)
