@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.edge import basic_auth, checks, watched_file
+from gapura.edge import basic_auth, password_checks, watched_file
 from gapura.edge.basic_auth import credentials, quoted
 from gapura.edge.passwords import verify
 
@@ -185,7 +185,7 @@ async def test_others_are_answered_while_passwords_are_checked(edge: Edge, monke
     tries = [await edge.client() for _ in range(6)]
     for number, client in enumerate(tries):
         client.send(get("/", login(password=f"wrong{number}")))
-    await edge.until(lambda: len(slow.asked) == checks.THREADS)
+    await edge.until(lambda: len(slow.asked) == password_checks.THREADS)
     other = await edge.client()
     for _ in range(20):
         assert (await other.ask("/open")).body == b"open"
@@ -197,21 +197,21 @@ async def test_others_are_answered_while_passwords_are_checked(edge: Edge, monke
 async def test_who_tries_many_fills_his_own_queue(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
     await edge.start(site('respond = "in"'), trusted_proxies=["127.0.0.1"])
-    tries = [await edge.client() for _ in range(checks.THREADS + checks.PER_CLIENT)]
+    tries = [await edge.client() for _ in range(password_checks.THREADS + password_checks.PER_CLIENT)]
     for number, client in enumerate(tries):
         client.send(get("/", login(password=f"wrong{number}"), "X-Forwarded-For: 6.6.6.6"))
-    found = checks.checks_of(edge.loop)
-    await edge.until(lambda: found.count == checks.PER_CLIENT and len(slow.asked) == checks.THREADS)
+    found = password_checks.checks_of(edge.loop)
+    await edge.until(lambda: found.count == password_checks.PER_CLIENT and len(slow.asked) == password_checks.THREADS)
     over = await edge.client()
     answer = await over.ask("/", login(password="more"), "X-Forwarded-For: 6.6.6.6")
     assert (answer.status, answer.get("retry-after")) == (429, "2")
     honest = await edge.client()
     honest.send(get("/", login(), "X-Forwarded-For: 7.7.7.7"))
-    await edge.until(lambda: found.count == checks.PER_CLIENT + 1)
+    await edge.until(lambda: found.count == password_checks.PER_CLIENT + 1)
     slow.let.set()
     assert (await honest.answer()).status == 200
     at = [password for password, _ in slow.asked].index(b"secret")
-    assert at <= checks.THREADS + 1 + checks.THREADS  # his turn came at once, not behind the others'
+    assert at <= password_checks.THREADS + 1 + password_checks.THREADS  # his turn came at once, not behind the others'
     assert [(await client.answer()).status for client in tries] == [401] * len(tries)
 
 

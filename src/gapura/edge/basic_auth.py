@@ -14,8 +14,8 @@ from typing import Final
 
 from gapura.config import htpasswd
 from gapura.config.plan_access import BasicAuthPlan
-from gapura.edge.checks import checks_of
 from gapura.edge.exchange import Exchange
+from gapura.edge.password_checks import checks_of
 from gapura.edge.passwords import decoy, verify
 from gapura.edge.router import NEXT, PAUSED
 from gapura.edge.waiting import Waiting

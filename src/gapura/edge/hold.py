@@ -27,7 +27,7 @@ REFUSED_PAUSE: Final = 50_000_000
 """ns that a queue rests after a server refused a request that had waited."""
 
 
-class Waiting(Protocol):
+class Held(Protocol):
     """Who can be held."""
 
     upstream: Upstream
@@ -42,7 +42,7 @@ class _Queue:
     __slots__ = ("waiting", "pace", "rests_until", "woken")
 
     def __init__(self) -> None:
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: deque[Held] = deque()
         self.pace = 1
         self.rests_until = 0
         self.woken = False
@@ -59,7 +59,7 @@ class Hold:
         self._queues: dict[str, _Queue] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, waiting: Waiting, again: bool = False) -> bool:
+    def add(self, waiting: Held, again: bool = False) -> bool:
         """Let a request wait until its `held_until`. `again`: it had a server and failed there, so it keeps its place at the head.
 
         False when too many wait already.
@@ -98,7 +98,7 @@ class Hold:
             if not queue.waiting:
                 self._queues.pop(name, None)
 
-    def remove(self, waiting: Waiting) -> None:
+    def remove(self, waiting: Held) -> None:
         """The client is gone."""
         queue = self._queues.get(waiting.upstream.name)
         if queue is not None:

@@ -11,7 +11,7 @@ from gapura.config.regexes import compiled
 from gapura.edge import challenge, compress, edit, guard, intercept, limit, maintenance, secure, traffic
 from gapura.edge.files import Files
 from gapura.edge.header_edits import compile_edit
-from gapura.edge.key import key_of
+from gapura.edge.policy_key import key_of
 from gapura.edge.proxy import proxy
 from gapura.edge.replies import nowhere, redirect, respond
 from gapura.edge.request import ProxyOptions

@@ -14,7 +14,7 @@ from typing import Final
 from gapura.balance.upstream import Upstream
 from gapura.edge.exchange import Exchange
 from gapura.edge.forward import Forward
-from gapura.edge.key import key_of
+from gapura.edge.policy_key import key_of
 from gapura.edge.request import ProxyOptions
 from gapura.wire.headers import without
 from gapura.wire.request import RequestHead

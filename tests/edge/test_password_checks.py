@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gapura.edge import checks
-from gapura.edge.checks import Checks, checks_of
+from gapura.edge import password_checks
+from gapura.edge.password_checks import Checks, checks_of
 
 
 async def test_a_job_is_done_in_a_thread_that_yields(loop: asyncio.AbstractEventLoop) -> None:
@@ -26,8 +26,8 @@ async def test_a_job_is_done_in_a_thread_that_yields(loop: asyncio.AbstractEvent
     assert found.add(b"a", job, lambda result: (results.append(result), over.set())[0])
     await over.wait()
     assert results == [True]
-    assert facts[0] >= checks.NICE
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < checks.NICE
+    assert facts[0] >= password_checks.NICE
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < password_checks.NICE
     assert (found.busy, found.count) == (0, 0)
 
 
@@ -41,7 +41,7 @@ async def test_a_job_that_raises_lets_nobody_in(loop: asyncio.AbstractEventLoop)
 
         found.add(b"a", broken, over.set_result)
         assert await over is False
-    assert len(found.threads) <= checks.THREADS
+    assert len(found.threads) <= password_checks.THREADS
 
 
 async def test_clients_take_turns(loop: asyncio.AbstractEventLoop) -> None:
@@ -76,8 +76,8 @@ async def test_clients_take_turns(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def test_queues_are_bounded(loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PER_CLIENT", 2)
-    monkeypatch.setattr(checks, "LIMIT", 5)
+    monkeypatch.setattr(password_checks, "PER_CLIENT", 2)
+    monkeypatch.setattr(password_checks, "LIMIT", 5)
     found = Checks(loop)
     gate = threading.Event()
     count = 0
@@ -93,7 +93,7 @@ async def test_queues_are_bounded(loop: asyncio.AbstractEventLoop, monkeypatch: 
         return gate.wait(8)
 
     taken = [found.add(b"a", job, done) for _ in range(6)]
-    assert taken == [True] * (checks.THREADS + 2) + [False] * 2
+    assert taken == [True] * (password_checks.THREADS + 2) + [False] * 2
     assert [found.add(b"b", job, done) for _ in range(3)] == [True, True, False]
     assert [found.add(b"c", job, done) for _ in range(3)] == [True, False, False]
     gate.set()
