@@ -19,7 +19,7 @@ def close(master: FakeMaster, until: float = 0, message: str = "") -> None:
 
 def test_on(master: FakeMaster, gapura: Any) -> None:
     master.says["close_sites"] = [master.ok(generation=2, changes=[])]
-    close(master, time.time() + 1800.9, "back soon")
+    close(master, time.time() + 1800, "back soon")
     done = gapura("maintenance", "on", "Shop.localhost", "--for", "30m", "--message", "back soon")
     assert (done.status, done.err) == (0, "")
     assert master.commands("close_sites") == [{"sites": ["shop.localhost"], "seconds": 1800.0, "message": "back soon"}]

@@ -182,6 +182,16 @@ def test_a_folder_without_its_pages(configure: Configure, rest: str, tmp_path: P
     assert told(file) == []
 
 
+def test_a_folder_with_the_configuration(configure: Configure, rest: str, tmp_path: Path) -> None:
+    for name in ("index.html", "sub/index.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert told(configure(f'{rest}[sites."a.b"]\nfiles = "sub"\n')) == []
+    assert told(configure(f'{rest}[sites."a.b"]\nfiles = "."\n')) == [
+        ("everybody can read gapura.toml: it lies in the folder that is sent", 4, True)
+    ]
+
+
 def test_users(configure: Configure, rest: str, monkeypatch: pytest.MonkeyPatch) -> None:
     file = configure(rest + 'user = "no-such-user"\n[apps.a]\ncommand = "sh"\nuser = "nobody"\n')
     monkeypatch.setattr(os, "geteuid", lambda: 0)

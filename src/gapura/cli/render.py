@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -75,7 +76,7 @@ def maintenance(closed: dict[str, Any] | None) -> str:
         return "open"
     now = time.time()
     since = duration(now - closed["since"]) if now - closed["since"] >= 1 else ""
-    then = f", opens in {duration(max(1.0, closed['until'] - now))}" if closed["until"] else ""
+    then = f", opens in {duration(max(1, math.ceil(closed['until'] - now)))}" if closed["until"] else ""
     said = f": {closed['message']}" if closed["message"] else ""
     return f"in maintenance{f', begun {since} ago' if since else ''}{then}{said}"
 

@@ -20,6 +20,7 @@ from .certificates import check_certificates
 from .check_pages import check_pages
 from .findings import Findings
 from .load import examine
+from .place import NAME
 from .plan import AppPlan, ListenPlan, Plan, RoutePlan, join_address, listens
 from .positions import Path
 from .reach import check_app_folders, edge_user, file_routes, known_user
@@ -255,6 +256,9 @@ def _check_folder(findings: Findings, path: Path, route: RoutePlan) -> None:
         hint = "is it built yet? (npm run build); the folder is seen from the folder of this file"
         findings.error((*path, "files"), f"there is no folder {folder}", hint)
         return
+    if os.path.isfile(os.path.join(folder, NAME)):
+        message = f"everybody can read {NAME}: it lies in the folder that is sent"
+        findings.warn((*path, "files"), message, 'send a folder of its own, such as files = "public"')
     if route["fallback"] and not os.path.isfile(os.path.join(folder, route["fallback"])):
         findings.warn(
             (*path, "fallback"),

@@ -253,8 +253,8 @@ class Commands:
         hosts = [row["host"] for row in rows if host in (row["host"], "all")]
         control = self._door.children.control
         if not hosts or control is None:
-            known = ", ".join(str(row["host"]) for row in rows) or "none"
-            raise CommandError(f"Gapura gets no certificate for {host}", f"It does for: {known}.")
+            known = ", ".join(str(row["host"]) for row in rows) or 'no name: no site has tls = "auto"'
+            raise CommandError(f"Gapura gets no certificate for {host}", f"It does for {known}.")
         control.tell("renew", hosts=hosts)
         return {"hosts": hosts}
 
