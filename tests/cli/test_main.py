@@ -74,7 +74,7 @@ def test_every_verb_has_help_and_takes_a_configuration(gapura: Any, verb: str) -
         (["status", "-c", "nowhere.toml"], 78, "there is no file nowhere.toml"),
         (["status"], 1, "start it with `gapura up`"),
         (["down"], 1, "Gapura is not running here (no .gapura/control.sock)"),
-        (["logs"], 1, "no app has printed anything yet"),
+        (["logs"], 1, "`gapura logs --access` shows what visitors asked for"),
     ],
 )
 def test_a_wrong_word_is_answered_with_what_to_do(folder: Path, gapura: Any, words: list[str], status: int, said: str) -> None:
@@ -166,6 +166,7 @@ def test_a_command_loads_nothing_heavy(folder: Path) -> None:
         assert done.stderr.splitlines()[-1] == "heavy:", words
 
 
+@pytest.mark.full
 def test_a_command_starts_fast() -> None:
     """Against a bare interpreter with click, which is most of it: 120 ms are the aim, and this machine may be busy."""
     best: dict[str, float] = {}
