@@ -41,6 +41,7 @@ def test_servers(text: str, plan: dict[str, Any]) -> None:
         "syslog:tcp://h",
         "syslog:udp://",
         "syslog:udp://h:x",
+        f"syslog:udp://{64 * 'x'}.example",
         "syslog:udp://h:99999",
         "syslog:udp://h/path",
         "syslog:udp://me@h",

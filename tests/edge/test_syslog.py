@@ -156,3 +156,14 @@ async def test_a_site_that_logs_there(edge: Edge, tmp_path: Path, server: socket
     await (await edge.client()).ask("/z")
     edge.worker.logs.flush()
     assert server.recv(999).endswith(b": 200 /z")
+
+
+async def test_a_name_that_cannot_be_one_costs_lines_and_nothing_else(loop: asyncio.AbstractEventLoop) -> None:
+    plan = {**parse_syslog("syslog:udp://logs.example.com"), "host": "x" * 70 + ".example"}
+    log = Syslog("syslog:…", plan, loop, lambda path, lost, reason: None)  # type: ignore[arg-type]
+    log.lines.append(b"one line\n")
+    log.flush()
+    while log._resolving is not None:
+        await asyncio.sleep(0)
+    assert "cannot be resolved" in log.reason
+    log.close()

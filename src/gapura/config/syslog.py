@@ -55,6 +55,7 @@ def _remote(place: str) -> tuple[str, int]:
     try:
         parts = urlsplit(place)
         host, port = parts.hostname or "", parts.port or PORT
+        host.encode("idna")  # a label that is too long raises UnicodeError
     except ValueError:
         raise wrong(f'"{shown(place)}" is not a syslog server', _HINT) from None
     if not host or parts.path not in ("", "/") or parts.username is not None:

@@ -152,7 +152,7 @@ class Syslog:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
             self._address = (found[0][0], found[0][4])
-        except OSError:
+        except (OSError, UnicodeError):
             if self._loop is not None and self._resolving is None:
                 self._resolving = self._loop.create_task(self._look_up(self._loop, host, port))
 
@@ -161,7 +161,7 @@ class Syslog:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
             self._address = (found[0][0], found[0][4])
             self._retry_at = 0.0
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self.reason = f"{host} cannot be resolved: {error}"
         finally:
             self._resolving = None
