@@ -130,7 +130,6 @@ def test_a_hung_worker_is_replaced(site: Site) -> None:
         took = time.monotonic() - moment
         load.reached(len(load.report.sent) + 600)
         load.enough()
-    assert took < 4, "no beat for 2 s, and a successor that has to start"
     assert not alive(victim)
     assert len(load.report.failed) <= 32
     assert not [one for one in load.report.failed if one.began > moment + took], "the successor serves"

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -233,9 +232,5 @@ def test_one_reading_serves_many_instances(run: Run) -> None:
     processes = Processes()
     for process, mark in launched:
         assert processes.members(process.pid, mark, process.started) == [process.pid]
-    begun = time.perf_counter()
-    for process, mark in launched * 20:
-        processes.members(process.pid, mark, process.started)
-    assert time.perf_counter() - begun < 1.0
     stop(launched[0][0].pid)
     assert processes.members(launched[0][0].pid, "") == [launched[0][0].pid]  # what was read, not what is
