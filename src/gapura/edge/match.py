@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
-from typing import Final, Protocol
+from ipaddress import ip_network
+from typing import Protocol
 
 from gapura.config.plan_match import MatchPlan, TestPlan
 from gapura.config.regexes import compiled
+from gapura.edge.networks import networks
 from gapura.edge.variables import field
 from gapura.wire.headers import cookies, find_all
 from gapura.wire.request import RequestHead
@@ -15,7 +16,6 @@ from gapura.wire.target import unquoted
 
 FITS, FITS_NOT, OTHER_METHOD = range(3)
 """The route is for this request; it is not; it would be, were it not for the method."""
-_REMEMBERED: Final = 4096
 
 
 class Asking(Protocol):
@@ -106,23 +106,7 @@ def _cookie(asking: Asking, name: bytes) -> list[bytes]:
     return cookies(asking.head.lines, name)
 
 
-def _client(networks: list[str]) -> Condition:
-    """Whether the client's address is in one of the networks; what was found is remembered."""
-    parsed = [ip_network(network, strict=False) for network in networks]
-    known: dict[bytes, bool] = {}
-
-    def condition(asking: Asking) -> bool:
-        client = asking.client
-        found = known.get(client)
-        if found is None:
-            try:
-                address = ip_address(client.decode())
-            except ValueError:
-                return False
-            found = any(address in network for network in parsed)
-            if len(known) >= _REMEMBERED:
-                known.clear()
-            known[client] = found
-        return found
-
-    return condition
+def _client(written: list[str]) -> Condition:
+    """Whether the client's address is in one of the networks."""
+    known = networks(tuple(str(ip_network(network, strict=False)) for network in written), ())
+    return lambda asking: known.holds(asking.client)
