@@ -257,7 +257,9 @@ fields = st.sampled_from(
     ]
 )  # fmt: skip
 asked = st.lists(
-    st.tuples(st.sampled_from(["GET", "HEAD", "GET", "OPTIONS"]), names, st.lists(fields, max_size=3, unique=True)), min_size=1, max_size=12
+    st.tuples(st.sampled_from(["GET", "HEAD", "GET", "OPTIONS"]), names, st.lists(fields, max_size=3, unique=True)),
+    min_size=1,
+    max_size=12,
 )
 
 
