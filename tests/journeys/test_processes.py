@@ -52,6 +52,7 @@ def test_no_line_of_output_is_lost_while_there_is_no_master(site: Site) -> None:
     site.configure(site.app("--chatty", "1000", instances=1))
     site.up()
     log = site.logs / "shop-0.log"
+    until(lambda: log.exists() and numbers(log.read_text()), what="the program has said something")
     master = site.status()["master"]["pid"]
     os.kill(master, signal.SIGKILL)
     until(lambda: not alive(master))
