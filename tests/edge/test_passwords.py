@@ -7,9 +7,9 @@ import hashlib
 import subprocess
 
 import pytest
-from tests.conftest import peer
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import peer
 
 from gapura.config.htpasswd import family
 from gapura.edge import passwords
@@ -55,7 +55,9 @@ def test_what_htpasswd_makes(option: str, password: str) -> None:
 @pytest.mark.parametrize("password", ["secret", "x" * 30])
 @pytest.mark.parametrize("option", ["-1", "-apr1", "-5", "-6"])
 def test_what_openssl_makes(option: str, password: str) -> None:
-    hashed = subprocess.run([peer("openssl"), "passwd", option, password], capture_output=True, text=True, check=True).stdout.strip()
+    hashed = subprocess.run(
+        [peer("openssl"), "passwd", option, password], capture_output=True, text=True, check=True
+    ).stdout.strip()
     assert verify(password.encode(), hashed)
     assert not verify(b"!" + password.encode(), hashed)
 
