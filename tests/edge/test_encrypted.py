@@ -358,16 +358,6 @@ def client_hello(name: str) -> bytes:
     return outgoing.read()
 
 
-async def test_a_hello_in_single_bytes(secure: Secure, authority: Authority) -> None:
-    await secure.start(site("a.example", authority.issue("a.example")))
-    hello = client_hello("a.example")
-    client = await secure.edge.client(secure.port)
-    for at in range(len(hello)):
-        client.send(hello[at : at + 1])
-        await asyncio.sleep(0)
-    assert (await client.reader.readexactly(1)) == b"\x16"
-
-
 async def test_handshakes_count_as_connections(secure: Secure, authority: Authority) -> None:
     await secure.start(site("a.example", authority.issue("a.example")), limits={"connections_per_client": 2})
     waiting = [await secure.edge.client(secure.port) for _ in range(2)]

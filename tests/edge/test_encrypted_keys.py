@@ -1,8 +1,9 @@
-"""Clients that ask for new keys over TLS 1.3, and some that do nothing else."""
+"""A hello in the smallest pieces, and clients that ask for new keys over TLS 1.3, some of which do nothing else."""
 
 from __future__ import annotations
 
 import _ssl
+import asyncio
 import contextlib
 import ctypes
 import ssl
@@ -13,7 +14,7 @@ import pytest
 from tests.authority import Authority
 
 from .client import Client, get
-from .test_encrypted import Secure, authority, secure, site
+from .test_encrypted import Secure, authority, client_hello, secure, site
 
 __all__ = ["authority", "secure"]  # fixtures
 
@@ -64,3 +65,13 @@ async def test_new_keys_now_and_then_but_not_all_the_time(secure: Secure, author
         while await rekeying.client.reader.read(65536):
             pass
     assert (await secure.get()).status == 200
+
+
+async def test_a_hello_in_single_bytes(secure: Secure, authority: Authority) -> None:
+    await secure.start(site("a.example", authority.issue("a.example")))
+    hello = client_hello("a.example")
+    client = await secure.edge.client(secure.port)
+    for at in range(len(hello)):
+        client.send(hello[at : at + 1])
+        await asyncio.sleep(0)
+    assert (await client.reader.readexactly(1)) == b"\x16"
