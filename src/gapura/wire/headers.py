@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 """RFC 9110 §5.6.2."""
@@ -35,12 +35,13 @@ MAX_KNOWN: Final = 4096
 MAX_REMEMBERED: Final = 256
 """Longer lines, and names, are not remembered."""
 
-Entry = tuple[int, Any]
-"""What a proxy makes of a header line: its kind, and its value as the kind needs it."""
+Entry = tuple[int, Any] | Literal[True]
+"""What a proxy makes of a header line: its kind, and its value as the kind needs it. True: it is forwarded as it came.
+
+Not a tuple for those too: compiled code (tools/compile) unpacks tuples, and one that was put together again is another one.
+"""
 
 ORDINARY: Final = 0
-PLAIN: Final[Entry] = (ORDINARY, None)
-"""The entry of every line that is forwarded as it came: compared by identity."""
 
 
 class KnownLines(dict[bytes, Entry]):
@@ -74,7 +75,7 @@ class KnownLines(dict[bytes, Entry]):
         if 0 in value.translate(_MARKS):
             raise ValueError("a header value holds a control character")
         if kind == ORDINARY:
-            entry = PLAIN
+            entry: Entry = True
         else:
             value = value.strip(OWS)
             parse = self._parsers.get(kind)

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from gapura.errors import ClientError
-from gapura.wire.headers import PLAIN, TOKEN, Entry, KnownLines, find, tokens, without
+from gapura.wire.headers import TOKEN, Entry, KnownLines, find, tokens, without
 from gapura.wire.target import PERCENT, QUESTION, resolve, split_absolute
 
 CHUNKED: Final = -1
@@ -139,7 +139,7 @@ def parse_request(block: bytes, max_headers: int = 100, max_target: int = 8192) 
     del lines[0]
     for line in lines:
         entry = known(line) or _learn(line)
-        if entry is PLAIN:
+        if entry is True:
             kept.append(line)
             continue
         kind, value = entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gapura.errors import ServerError
-from gapura.wire.headers import OWS, PLAIN, Entry, KnownLines, bad, find, tokens, without
+from gapura.wire.headers import OWS, Entry, KnownLines, bad, find, tokens, without
 
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -116,7 +116,7 @@ def _parse(block: bytes, method: bytes) -> ResponseHead:
         entry = known(line)
         if entry is None:
             line, entry = _learn(line)
-        if entry is PLAIN:
+        if entry is True:
             kept.append(line)
             continue
         kind, value = entry
