@@ -6,10 +6,16 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    # A shell starts what runs in its background with these ignored, and so would be every program that a test starts.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 settings.register_profile("gapura", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gapura")
