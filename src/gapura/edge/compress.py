@@ -185,6 +185,8 @@ class Compressed(Filter):
         self.inner.start(head.compressed(coding), UNKNOWN, False)
         self.coding = coding
         self.compressor = kind.new()
+        if length != UNKNOWN:
+            self.flushed_at = monotonic_ns()  # the rest of an answer of known length mostly follows at once: one flush less
         self._stand_between()
 
     # -- the sink: from the handler -----------------------------------------------------------------------------------------
