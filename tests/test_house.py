@@ -22,7 +22,14 @@ LONGEST_FILE = 420
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager"}
 OUTSIDE = {"asyncio", "socket", "ssl", "subprocess", "threading"}
 """What code without a world of its own does not import."""
-SUBJECTS = {"house": ".", "docs": "docs", "package": "pyproject.toml", "examples": "examples", "bench": "bench", "compiled": "tools/compile"}
+SUBJECTS = {
+    "house": ".",
+    "docs": "docs",
+    "package": "pyproject.toml",
+    "examples": "examples",
+    "bench": "bench",
+    "compiled": "tools/compile",
+}
 """What test files at the top are about when it is no module."""
 PROSE = ("README.md", "README.id.md", "CONTRIBUTING.md", "docs/homework.md")
 
