@@ -12,6 +12,7 @@ from .build_error_pages import edge_pages
 from .build_listeners import http_listeners, https_listeners
 from .build_log import LogPlans
 from .build_sites import Sites
+from .build_tracing import tracing
 from .build_upstreams import Resolver, Upstreams
 from .findings import Findings
 from .place import paths_of
@@ -44,6 +45,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     for key, site in document.sites.items():
         sites.add(key, site)
     check_wildcards(findings, edge["acme"], sites.plans)
+    edge["tracing"] = tracing(document.tracing)
     edge["https"] = https_listeners(findings, document.edge, edge["http"], sites.plans)
     upstreams.resolve(resolver)
     _check_slots(findings, upstreams)

@@ -18,6 +18,7 @@ from ..errors import ConfigError, Problem
 from ..listening import port_owner
 from .certificates import check_certificates
 from .check_pages import check_pages
+from .check_tracing import check_tracing
 from .findings import Findings
 from .load import examine
 from .place import NAME
@@ -96,6 +97,7 @@ def check(plan: Plan, file: str) -> list[Problem]:
     check_app_folders(findings, plan)
     check_certificates(findings, plan)
     check_secrets(findings, plan)
+    check_tracing(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)
     for path, route in file_routes(findings, plan):

@@ -6,7 +6,7 @@ It is what the config process prints as JSON, what the master keeps and compares
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from .plan_access import AccessPlan
 from .plan_acme import AcmePlan
@@ -19,6 +19,7 @@ from .plan_log import AccessLogPlan, LogFilePlan
 from .plan_maintenance import ClosedPlan, MaintenancePlan
 from .plan_match import MatchPlan
 from .plan_tls import EdgeTlsPlan, SiteTlsPlan, UpstreamTlsPlan
+from .plan_tracing import TracingPlan
 from .plan_traffic import StickyPlan, TrafficPlan
 
 FORMAT = 1
@@ -70,6 +71,7 @@ class EdgePlan(TypedDict):
     served_by: bool  # X-Served-By in answers
     backlog: int
     error_pages: ErrorPagesPlan | None  # without a site
+    tracing: NotRequired[TracingPlan | None]  # None: requests are not traced
 
 
 class ServerPlan(TypedDict):
