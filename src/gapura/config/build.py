@@ -9,6 +9,7 @@ from .addresses import is_loopback
 from .build_acme import acme, check_wildcards
 from .build_apps import build_app, check_ports, cpu_count
 from .build_error_pages import edge_pages
+from .build_events import events
 from .build_listeners import http_listeners, https_listeners
 from .build_log import LogPlans
 from .build_sites import Sites
@@ -61,6 +62,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
         "apps": apps,
         "upstreams": upstreams.plans,
         "sites": sites.plans,
+        "events": events(findings, document.events, folder, logs),
     }
 
 

@@ -67,6 +67,10 @@ class LogPlans:
                 self._settle(written, next((table.rotate for table in tables if table.rotate is not None), None))
         return plan
 
+    def add(self, path: str, rotate: Rotate | None, where: Path) -> None:
+        """Note a file that is no log of requests, "" for none."""
+        self._file(path, rotate, where)
+
     def _path(self, written: str | None, name: str) -> str:
         if written is None:
             return os.path.join(self.paths["logs"], name)

@@ -13,6 +13,7 @@ from .plan_acme import AcmePlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
 from .plan_error_pages import ErrorPagesPlan
+from .plan_events import EventsPlan
 from .plan_files import FilesPlan
 from .plan_limit import LimitPlan
 from .plan_log import AccessLogPlan, LogFilePlan
@@ -25,6 +26,8 @@ from .plan_traffic import StickyPlan, TrafficPlan
 FORMAT = 1
 MAX_INSTANCES = 256
 """Instances of one app."""
+MAX_WEIGHT = 10000
+"""The largest share of one server."""
 
 
 class ListenPlan(TypedDict):
@@ -92,6 +95,18 @@ class ServerPlan(TypedDict):
     slots: list[int]  # filled in by the master: one slot, two for an instance
 
 
+class DefaultsPlan(TypedDict):
+    """What a server gets that says nothing of its own."""
+
+    max_fails: int
+    fail_timeout: float
+    max_conns: int
+    slow_start: float | None
+
+
+STANDARD: DefaultsPlan = {"max_fails": 1, "fail_timeout": 10.0, "max_conns": 0, "slow_start": None}
+
+
 class NamePlan(TypedDict):
     """A DNS name among an upstream's servers: control resolves it again and again."""
 
@@ -118,6 +133,7 @@ class UpstreamPlan(TypedDict):
     consistent: bool
     servers: list[ServerPlan]
     names: list[NamePlan]
+    defaults: DefaultsPlan | None  # None: those that no file changes (STANDARD)
     health: HealthPlan | None
     hold: float
     sticky: StickyPlan | None  # visitors stay with a server
@@ -211,6 +227,7 @@ class Plan(TypedDict):
     apps: dict[str, AppPlan]
     upstreams: dict[str, UpstreamPlan]
     sites: list[SitePlan]
+    events: EventsPlan | None  # None: plan_events.default()
 
 
 def listens(edge: EdgePlan) -> list[ListenPlan]:
@@ -238,6 +255,17 @@ def upstreams_of(route: RoutePlan) -> list[str]:
         found += [choice["upstream"] for choice in traffic["split"]["choices"]] if traffic["split"] else []
         found += [mirror["upstream"] for mirror in traffic["mirrors"]]
     return list(dict.fromkeys(found))
+
+
+def without_twins(servers: list[ServerPlan]) -> list[ServerPlan]:
+    """The servers, each address once: a written one stands before what names resolve to, the first name before others."""
+    known = {server["id"] for server in servers if not server["name"]}
+    kept = []
+    for server in servers:
+        if not server["name"] or server["id"] not in known:
+            kept.append(server)
+            known.add(server["id"])
+    return kept
 
 
 def expand(upstream: UpstreamPlan, host: str, port: int, addresses: list[str]) -> list[ServerPlan]:

@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 
 from .schema_app import App
 from .schema_edge import Edge
+from .schema_events import Events
 from .schema_site import Site
 from .schema_tracing import Tracing
 from .schema_upstream import Upstream
@@ -27,6 +28,8 @@ class Document(Section):
     """Groups of servers, by name."""
     sites: dict[str, Site] = Field(default_factory=dict)
     """Sites by host: "example.com", "*.example.com", or "*" for all the rest."""
+    events: Events | None = None
+    """Whom is told what happens. Left out: events.log in the logs folder."""
     tracing: Tracing | None = None
     """Where requests are told to as traces (OpenTelemetry). Left out: nowhere."""
 

@@ -74,7 +74,8 @@ def _every(value: object) -> object:
     return seconds
 
 
-def _rotate(value: object) -> object:
+def rotate_form(value: object) -> object:
+    """`rotate = true` and `rotate = false` as tables."""
     if value is True:
         return {}
     return {"size": "none", "every": "none"} if value is False else value
@@ -140,7 +141,7 @@ class AccessLog(Section):
     as token and password; false: none."""
     anonymize: bool | None = None
     """Whether client addresses are cut: the last octet of IPv4 and the last 80 bits of IPv6 become 0."""
-    rotate: Annotated[Rotate, BeforeValidator(_rotate), Also({"type": "boolean"})] | None = None
+    rotate: Annotated[Rotate, BeforeValidator(rotate_form), Also({"type": "boolean"})] | None = None
     """When the file makes place for a new one; false: never, or by another program. Left out: every day, and from 100 MB on, 14
     older files, compressed. logrotate: rotate."""
 
@@ -150,7 +151,7 @@ class ErrorLog(Section):
 
     path: Text | None = None
     """File; "-" is standard error. Left out: error.log in the logs folder. nginx: error_log."""
-    rotate: Annotated[Rotate, BeforeValidator(_rotate), Also({"type": "boolean"})] | None = None
+    rotate: Annotated[Rotate, BeforeValidator(rotate_form), Also({"type": "boolean"})] | None = None
     """When the file makes place for a new one; false: never, or by another program."""
 
 

@@ -15,12 +15,13 @@ from .source import Sources
 def untrusted(sources: Sources, plan: Plan) -> list[Problem]:
     """What keeps root from executing the commands of these files: somebody else may write them.
 
-    A file with an app, or with a command that sets DNS records, must belong to root and be writable by nobody else; so must the
-    env_file of an app that runs as root, because a variable such as LD_PRELOAD is as good as a command. Whose a configuration is
-    was asked of the very descriptor that it was read from, so that it cannot be exchanged in between.
+    A file with an app, with a command that sets DNS records or with `on_event`, must belong to root and be writable by nobody else;
+    so must the env_file of an app that runs as root, because a variable such as LD_PRELOAD is as good as a command. Whose a
+    configuration is was asked of the very descriptor that it was read from, so that it cannot be exchanged in between.
     """
     acme = plan["edge"]["acme"]
-    if not plan["apps"] and not (acme and acme["exec"]):
+    events = plan["events"]
+    if not plan["apps"] and not (acme and acme["exec"]) and not (events and events["on_event"]):
         return []
     problems = [_told(source.file, source.facts) for source in sources.all]
     for name, app in plan["apps"].items():
