@@ -44,6 +44,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Set up": {
         "demo": ("demo", "Run the example: a film catalogue in two copies."),
+        "learn": ("learn", "Explain web servers and balancing, with a simulation and drawings."),
         "hosts": ("hosts", "Show or write the lines for the hosts file."),
         "trust": ("trust", "Have this machine and its browsers believe the local CA."),
         "password": ("password", "Make a line for a file of names and passwords."),
