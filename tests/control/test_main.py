@@ -35,6 +35,8 @@ from gapura.board import (
     UNHEALTHY,
     Board,
 )
+from gapura.metrics import Metrics
+from gapura.records import Records
 
 HEALTH_PLAN = {"path": "/", "host": "x", "interval": 0.1, "timeout": 0.3, "misses": 2, "hits": 1, "fast_interval": 0.05}
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -97,7 +99,9 @@ class Master:
                 stderr=subprocess.PIPE,
             )
         self.messages: list[ipc.Message] = []
-        self.channel.send({"type": "welcome", "column": -1, "heartbeat": 0.05}, (self.board.fd,))
+        self.shared = {"board": self.board.fd, "records": Records.create().fd, "metrics": Metrics.create().fd}
+        welcome = {"type": "welcome", "column": -1, "heartbeat": 0.05, "memories": list(self.shared)}
+        self.channel.send(welcome, tuple(self.shared.values()))
         self.generation = 0
 
     def plan(self, ports: list[int], app: bool = False, health: dict[str, Any] | None = HEALTH_PLAN) -> dict[str, Any]:
@@ -166,7 +170,8 @@ class Master:
         assert self.process.stderr
         self.process.stderr.close()
         self.board.close()
-        os.close(self.board.fd)
+        for fd in self.shared.values():
+            os.close(fd)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from gapura.board import CONNS, H_USED, HEALTH, PORT, READY, READY_AT, RETURNS_A
 from gapura.config.load import load
 from gapura.config.plan import Plan
 from gapura.edge.worker import Worker
+from gapura.metrics import Metrics
+from gapura.records import Records
 from gapura.tally import Tally
 
 from .backend import Answer, Backend, ordinary
@@ -56,6 +58,8 @@ class Edge:
         self.worker: Observed
         self.board: Board
         self.tally: Tally
+        self.records: Records
+        self.metrics: Metrics
         self.master: ipc.Channel
 
     # -- setting up -------------------------------------------------------------------------------------------------------
@@ -90,7 +94,9 @@ class Edge:
         self.worker = Observed(self.loop, ipc.Channel(theirs))
         self.loop.add_reader(theirs.fileno(), self.worker.on_readable)
         self.loop.add_reader(self.master.fileno(), self._hear)
-        self.say({"type": "welcome", "column": 0, "heartbeat": 0.1}, (self.board.fd, self.tally.fd))
+        self.records, self.metrics = Records.create(), Metrics.create()
+        shared = {name: getattr(self, name).fd for name in ("board", "tally", "records", "metrics")}
+        self.say({"type": "welcome", "column": 0, "heartbeat": 0.1, "memories": list(shared)}, tuple(shared.values()))
         await self.serve(configuration(text, edge, log))
         self.port = await self.listen()
         return self
@@ -212,8 +218,9 @@ class Edge:
                     self.loop.remove_reader(channel.fileno())
                     channel.close()
             await asyncio.sleep(0.03)  # the last beat
-            for shared in (self.board, self.worker.board, self.tally, self.worker.tally):
-                os.close(shared.fd)
+            for ours in (self, self.worker):
+                for shared in (ours.board, ours.tally, ours.records, ours.metrics):
+                    os.close(shared.fd)
         for backend in self.backends:
             assert backend.broken == []
 

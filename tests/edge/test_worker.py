@@ -18,6 +18,8 @@ from gapura import ipc
 from gapura.board import P_BEAT, P_CONNECTIONS, P_GENERATION, WORKER_ROW, Board
 from gapura.config.load import load
 from gapura.edge.worker import Worker
+from gapura.metrics import Metrics
+from gapura.records import Records
 from gapura.tally import Tally
 
 from .backend import Request, Wire
@@ -264,14 +266,15 @@ def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> 
     file = tmp_path / "gapura.toml"
     file.write_text('[edge]\nhttp = "127.0.0.1:8080"\nworkers = 1\n[sites."*"]\nrespond = "hi"\n')
     board = Board.create(time.monotonic_ns())
-    tally = Tally.create()
+    shared = {"board": board.fd, "tally": Tally.create().fd, "records": Records.create().fd, "metrics": Metrics.create().fd}
     master, theirs = ipc.pair()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = listening.getsockname()
         worker = subprocess.Popen([sys.executable, "-P", "-m", "gapura.edge", "0"], stdin=theirs)
         theirs.close()
         try:
-            master.send({"type": "welcome", "column": 0, "heartbeat": 0.25}, (board.fd, tally.fd))
+            welcome = {"type": "welcome", "column": 0, "heartbeat": 0.25, "memories": list(shared)}
+            master.send(welcome, tuple(shared.values()))
             master.send({"type": "prepare", "generation": 1, "plan": load(str(file))})
             master.send({"type": "listen", "addresses": [list(address)]}, (listening.fileno(),))
             master.send({"type": "commit", "generation": 1})
@@ -286,5 +289,5 @@ def test_a_worker_without_master_closes_what_it_has_answered(tmp_path: Path) -> 
         finally:
             worker.kill()
             worker.wait()
-            os.close(board.fd)
-            os.close(tally.fd)
+            for fd in shared.values():
+                os.close(fd)

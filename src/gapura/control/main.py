@@ -20,6 +20,9 @@ from gapura.control.resolve import Resolver
 
 BEAT = 0.25
 """Seconds between two heartbeats, unless the master asks for another rhythm."""
+from gapura.control.sessions import Sessions
+from gapura.metrics import Metrics
+from gapura.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,9 @@ class Control:
         self._health: Health | None = None
         self._orphan: Orphan | None = None
         self._lent: Lent = {}
+        self._records: Records | None = None
+        self._metrics: Metrics | None = None
+        self._given: dict[str, int] = {}  # descriptors by name: shared memories, listening sockets
         self._resolver = Resolver(loop, self._resolved)
         self._certificates = Certificates(loop, self._send)
         self._prepared: tuple[int, Plan] | None = None
@@ -83,9 +89,8 @@ class Control:
                     handler(message, fds)
             except Exception:
                 log.exception("the master's message %r could not be carried out", message.get("type"))
-            for fd in fds:
-                if self._board is None or fd != self._board.fd:
-                    os.close(fd)
+            for fd in fds:  # who keeps some takes them out
+                os.close(fd)
 
     def _send(self, message: ipc.Message, fds: tuple[int, ...] = ()) -> None:
         if self._channel is not None:
@@ -136,7 +141,11 @@ class Control:
         if self._board is not None:
             return
         self._beat_every = float(message.get("heartbeat") or BEAT)
-        self._board = Board(fds[0])
+        self._given = given = dict(zip(message["memories"], fds, strict=True))
+        fds.clear()
+        self._board = Board(given["board"])
+        self._records = Records(given["records"])
+        self._metrics = Metrics(given["metrics"])
         self._health = Health(self._loop, self._board)
         self._beat()
 

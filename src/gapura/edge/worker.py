@@ -39,6 +39,7 @@ from gapura.edge.turns import Turns
 from gapura.errors import GapuraError
 from gapura.outgoing import Outgoing
 from gapura.tally import Tally
+from gapura.records import Records
 
 BEAT: Final = 0.1
 """Seconds between heartbeats and between looks at the exchanges under way."""
@@ -58,6 +59,8 @@ class Worker:
         self.board: Board
         self.tally: Tally
         self.column = -1
+        self.records: Records
+        self.metrics: Metrics
         self.snapshot: Snapshot
         self.prepared: Snapshot | None = None
         self.committed = False
@@ -177,9 +180,12 @@ class Worker:
         handler(message, fds)
 
     def _on_welcome(self, message: dict[str, Any], fds: list[int]) -> None:
-        self.board = Board(fds[0])
+        given = dict(zip(message["memories"], fds, strict=True))
         self.column = message["column"]
-        self.tally = Tally(fds[1], self.column)
+        self.board = Board(given["board"])
+        self.tally = Tally(given["tally"], self.column)
+        self.records = Records(given["records"], self.column)
+        self.metrics = Metrics(given["metrics"])
         self._row = self.board.process(WORKER_ROW + self.column)
         self.beat()
         self.say({"type": "hello", "role": "worker", "pid": os.getpid()})

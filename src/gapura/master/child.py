@@ -15,7 +15,6 @@ from gapura.master.link import Link
 from gapura.master.loop import Loop
 from gapura.master.sockets import Share
 from gapura.procs import launch, tree
-from gapura.tally import Tally
 
 HEARTBEAT = 0.25
 """Seconds between two heartbeats of every process."""
@@ -49,6 +48,7 @@ class Child:
         self.failure: tuple[int, str] | None = None
         self.draining = False
         self.gone = False
+        self.hanging = False
         self.watched = True  # False: an orphan on another board, whose heartbeat cannot be seen
         self.sockets: list[Share] = []
 
@@ -96,8 +96,11 @@ class Child:
         return now - max(beat, since) > HUNG_AFTER * 1e9
 
 
-def execute(loop: Loop, role: str, argv: list[str], board: Board, tally: Tally, column: int, user: str) -> Child:
-    """Start a child and welcome it. Raises `launch.LaunchError` and OSError."""
+def execute(loop: Loop, role: str, argv: list[str], board: Board, memories: dict[str, int], column: int, user: str) -> Child:
+    """Start a child and welcome it with the descriptors of shared memories (and sockets) by name.
+
+    Raises `launch.LaunchError` and OSError.
+    """
     channel, theirs = pair()
     try:
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -111,6 +114,8 @@ def execute(loop: Loop, role: str, argv: list[str], board: Board, tally: Tally, 
     row = board.process(child.row)
     board.cells[row + P_BEAT] = 0
     board.cells[row + P_PID] = process.pid
-    shared = (board.fd, tally.fd) if role == WORKER else (board.fd,)
-    child.link.send({"type": "welcome", "column": column, "heartbeat": HEARTBEAT}, shared)
+    names = list(memories)
+    child.link.send(
+        {"type": "welcome", "column": column, "heartbeat": HEARTBEAT, "memories": names}, tuple(memories[name] for name in names)
+    )
     return child

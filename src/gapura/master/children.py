@@ -18,8 +18,10 @@ from gapura.master.log_losses import LogLosses
 from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
 from gapura.procs.launch import LaunchError
+from gapura.metrics import Metrics
 from gapura.procs.output import Output
 from gapura.tally import Tally
+from gapura.records import Records
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ class Children:
         self.board = board
         self.tally = Tally.create()
         self.sockets = sockets
+        self.records = Records.create()
+        self.metrics = Metrics.create()
         self.argv = argv or ARGV
         self.user = ""
         self.resolved: Callable[[Message], None] = lambda message: None
@@ -261,6 +265,7 @@ class Children:
 
     def _fill_later(self, seconds: float) -> None:
         """Start whoever is missing after a delay; one such call is enough for all."""
+                self.metrics.clear_column(child.column)
         if self._filling is not None:
             self._filling.cancel()
         self._filling = self.loop.after(seconds, self._fill)
@@ -282,7 +287,7 @@ class Children:
         if column is None:
             return
         try:
-            child = execute(self.loop, role, self.argv[role], self.board, self.tally, column, self.user)
+            child = execute(self.loop, role, self.argv[role], self.board, self._memories(role), column, self.user)
         except (LaunchError, OSError) as error:
             self._trouble = f"a {role} process cannot be started: {error}"
             log.error("%s", self._trouble)
@@ -323,6 +328,11 @@ class Children:
 
     def _failure(self, generation: int) -> str:
         return next((c.failure[1] for c in self._seated() if c.failure and c.failure[0] == generation), "")
+    def _memories(self, role: str) -> dict[str, int]:
+        """The descriptors that a child is welcomed with, by name."""
+        shared = {"board": self.board.fd, "records": self.records.fd, "metrics": self.metrics.fd}
+        return {**shared, "tally": self.tally.fd} if role == WORKER else shared
+
 
     def _ready(self, generation: int) -> bool:
         everybody = self._seated()

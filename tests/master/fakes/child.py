@@ -69,7 +69,7 @@ class Child:
             getattr(self, f"on_{message['type']}", lambda message, fds: None)(message, fds)
 
     def on_welcome(self, message: dict[str, Any], fds: list[int]) -> None:
-        self.column, self.board = message["column"], Board(fds[0])
+        self.column, self.board = message["column"], Board(fds[message["memories"].index("board")])
 
     def on_prepare(self, message: dict[str, Any], fds: list[int]) -> None:
         self.prepared = (message["generation"], message["plan"])
