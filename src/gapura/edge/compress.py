@@ -1,7 +1,8 @@
 """Steps of a route: whether answers are compressed.
 
-An answer that is all there is compressed at once and keeps an exact Content-Length; one that comes in parts is compressed part by
-part and flushed whenever the server behind has nothing more to say for now, so that events arrive when they are sent.
+An answer that is all there is compressed at once and keeps an exact Content-Length; so is a short one that says its length and
+comes without a pause. Any other is compressed part by part and flushed whenever the server behind has nothing more to say for now,
+so that events arrive when they are sent.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Compressed(Filter):
 
     __slots__ = (
         "step", "kind", "compressor", "behind", "pending", "later", "trailers", "lasting", "coding", "form",
-        "flushed_at", "dirty", "flush_due", "rung", "slow", "held", "waiting",
+        "gathered", "answer", "memory", "flushed_at", "dirty", "flush_due", "rung", "slow", "held", "waiting",
     )  # fmt: skip
 
     def __init__(self, exchange: Exchange, step: _Compress) -> None:
@@ -92,6 +93,9 @@ class Compressed(Filter):
         self.lasting: Lasting | None = None  # to be given the form
         self.coding = ""
         self.form: list[bytes] = []
+        self.gathered: list[bytes] | None = None  # what has come of an answer that is to be compressed as a whole
+        self.answer: AnswerHead  # its head
+        self.memory = 0  # counted among what the worker's answers hold
         self.flushed_at = 0
         self.dirty = False  # something was compressed since the last flush
         self.flush_due = False  # to be flushed when nothing is pending
@@ -140,7 +144,12 @@ class Compressed(Filter):
             self._start(head, coding, len(body))
             self.data(body)
             self.end([])
-        elif self.exchange.worker.turns.free():
+        else:
+            self._in_turn(head, coding, body, now)
+
+    def _in_turn(self, head: AnswerHead, coding: str, body: bytes, now: int) -> None:
+        """Compress a whole answer, at once or when it is its turn."""
+        if self.exchange.worker.turns.free():
             self._compress_whole(head, coding, body, now)
         else:
             self.later = lambda: self._compress_whole(head, coding, body, monotonic_ns())
@@ -170,18 +179,19 @@ class Compressed(Filter):
             self.inner.start(self._as_it_is(head, block, varies), length, bodyless)
         elif bodyless:
             self.inner.start(head.compressed(coding), UNKNOWN, True)
+        elif UNKNOWN < length <= self.step.kinds[coding].piece and self._take(length):
+            self.answer, self.coding, self.gathered = head, coding, []
+            self._stand_between()
         else:
             self._start(head, coding, length)
 
     def _start(self, head: AnswerHead, coding: str, length: int) -> None:
         events = head.content_type[:17].lower() == b"text/event-stream"
         self.kind = kind = (self.step.events if events else self.step.kinds)[coding]
-        turns = self.exchange.worker.turns
-        if turns.memory + kind.memory > MEMORY:
+        if not self._take(kind.memory):
             self.lasting = None
             self.inner.start(head.varied(), length, False)
             return
-        turns.memory += kind.memory
         self.inner.start(head.compressed(coding), UNKNOWN, False)
         self.coding = coding
         self.compressor = kind.new()
@@ -191,7 +201,18 @@ class Compressed(Filter):
 
     # -- the sink: from the handler -----------------------------------------------------------------------------------------
 
+    def _gathered_so_far(self) -> None:
+        """The rest lets itself be waited for, or will never come: send what is here, as a stream."""
+        parts = self.gathered
+        if parts is not None:
+            self._let_go()
+            self._start(self.answer, self.coding, UNKNOWN)
+            self.data(b"".join(parts))
+
     def data(self, data: bytes) -> None:
+        if self.gathered is not None:
+            self.gathered.append(data)
+            return
         if self.compressor is None:
             self.inner.data(data)
             return
@@ -221,7 +242,11 @@ class Compressed(Filter):
             self.inner.data(out)
 
     def flush(self) -> None:
-        if self.compressor is None or not (self.dirty or self.pending):
+        if self.gathered is not None:
+            if not self.rung:
+                self.rung = True
+                self.exchange.worker.turns.soon(self)
+        elif self.compressor is None or not (self.dirty or self.pending):
             self.inner.flush()
         elif self.pending:
             self.flush_due = True
@@ -234,6 +259,7 @@ class Compressed(Filter):
     def flush_soon(self) -> None:
         """Some ms after a flush that would have followed another too closely."""
         self.rung = False
+        self._gathered_so_far()
         if self.compressor is not None:
             self.flush_due = bool(self.pending)
             if self.dirty and not self.pending:
@@ -247,7 +273,11 @@ class Compressed(Filter):
             self.inner.flush()
 
     def end(self, trailers: list[bytes]) -> None:
-        if self.compressor is None:
+        if self.gathered is not None:
+            body = b"".join(self.gathered)
+            self._let_go()
+            self._in_turn(self.answer, self.coding, body, monotonic_ns())
+        elif self.compressor is None:
             self.inner.end(trailers)
         elif self.pending:
             self.trailers = trailers
@@ -264,14 +294,24 @@ class Compressed(Filter):
         self.inner.end(trailers)
 
     def abort(self) -> None:
+        self._gathered_so_far()
         self._let_go()
         self.inner.abort()
 
+    def _take(self, memory: int) -> bool:
+        """Count bytes that this answer will hold, if there is room for them."""
+        turns = self.exchange.worker.turns
+        if turns.memory + memory > MEMORY:
+            return False
+        turns.memory += memory
+        self.memory += memory
+        return True
+
     def _let_go(self) -> None:
         """Free what is held for this answer."""
-        if self.compressor is not None:
-            self.compressor = None
-            self.exchange.worker.turns.memory -= self.kind.memory
+        self.compressor = self.gathered = None
+        self.exchange.worker.turns.memory -= self.memory
+        self.memory = 0
         self.exchange.sent -= sum(map(len, self.pending))
         self.pending.clear()
         self.later = self.lasting = None
@@ -311,8 +351,9 @@ class Compressed(Filter):
     # -- the handler: from the client's connection --------------------------------------------------------------------------
 
     def _stand_between(self) -> None:
-        self.behind = self.exchange.handler
-        self.exchange.handler = self
+        if self.exchange.handler is not self:
+            self.behind = self.exchange.handler
+            self.exchange.handler = self
 
     def _hold(self) -> None:
         """The handler has brought more than is done at once."""

@@ -89,14 +89,16 @@ def kind(coding: str, level: int) -> Kind:
     return {"gzip": _gzip, "zstd": _zstd, "br": _brotli}[coding](level)
 
 
-_FAST: Final = 64 << 10
+_FASTEST: Final = 256 << 10
+_FAST: Final = 128 << 10
+_MEDIUM: Final = 64 << 10
 _SLOW: Final = 16 << 10
 
 
 def _gzip(level: int) -> Kind:
     if 1 <= level <= 3:
         isal = importlib.import_module("isal.isal_zlib")
-        return _made(lambda: _Deflate(isal, level, 15, 8), _FAST, 200_000)
+        return _made(lambda: _Deflate(isal, level, 15, 8), _FASTEST if level < 3 else _FAST, 200_000)
     zlib = importlib.import_module("zlib")
     if level == EVENTS:
         return _made(lambda: _Deflate(zlib, 6, 12, 5), _SLOW, 40_000)
@@ -129,7 +131,7 @@ _BROTLI_SHAPES: Final = (  # by level: quality, window, memory
 def _brotli(level: int) -> Kind:
     brotli = importlib.import_module("brotli")
     quality, window, memory = _BROTLI_SHAPES[min(level, 5)]
-    return _made(lambda: _Brotli(brotli, quality, window), _FAST if level <= 2 else _SLOW, memory)
+    return _made(lambda: _Brotli(brotli, quality, window), (_FAST, _FAST, _MEDIUM)[level] if level <= 2 else _SLOW, memory)
 
 
 def _made(new: Callable[[], Compressor], piece: int, memory: int) -> Kind:
