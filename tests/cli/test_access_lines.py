@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapura.cli.access_lines import Entry, Filters, coloured, parse
+from gapura.access_lines import Entry, Filters, parse
+from gapura.cli.access_lines import coloured
 from gapura.edge.log_format import compile_format
 
 PRINTED = bytes(range(0x21, 0x7F)).replace(b"#", b"")

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import click
 
-from gapura.cli.access_lines import KNOWN, Entry, Filters, coloured, parse
+from gapura.access_lines import KNOWN, Entry, Filters, parse, statuses_of
+from gapura.cli.access_lines import coloured
 from gapura.cli.apps import parse_target
 from gapura.cli.log_reader import LogReader
 from gapura.cli.place import Place, short, takes_place
@@ -29,7 +30,6 @@ HINT: Final = "`gapura up` starts them; `gapura logs --access` shows what visito
 _PAUSE: Final = 0.1
 _MARGIN: Final = 5.0
 """Seconds by which lines of several workers may be out of order."""
-_STATUS: Final = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", re.ASCII)
 _SPAN: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|min|h|d|)", re.ASCII)
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _COLOURS: Final = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
@@ -37,11 +37,11 @@ _COLOURS: Final = re.compile(r"(\x1b\[[0-9;:]{0,40}m)")
 
 def _statuses(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[int, int]]:
     ranges = []
-    for word in (word for value in values for word in value.split(",")):
-        match = _STATUS.fullmatch(word.strip().lower())
-        if match is None:
-            raise click.BadParameter(f'"{escape(word)}" is no status: 404, 5xx or 400-499')
-        ranges.append((int(match[1]) * 100, int(match[1]) * 100 + 99) if match[1] else (int(match[2]), int(match[3] or match[2])))
+    for value in values:
+        try:
+            ranges += statuses_of(value)
+        except ValueError as error:
+            raise click.BadParameter(f'"{escape(str(error))}" is no status: 404, 5xx or 400-499') from None
     return ranges
 
 

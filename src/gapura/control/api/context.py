@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gapura.board import Board
 from gapura.config.plan import Plan
 from gapura.config.plan_admin import AUDIT
+from gapura.control.names import Names
 from gapura.errors import CommandError, ConfigError, GapuraError, Problem
 from gapura.ipc import Message
 
@@ -48,6 +49,7 @@ class Context:
         self._asked: dict[int, asyncio.Future[Message]] = {}
         self._last = 0
         self.plan: Plan | None = None
+        self._names: Names | None = None
         self.generation = 0
         self.board: Board | None = None
         self.records: Any = None
@@ -65,6 +67,20 @@ class Context:
         if self.plan is None:
             raise MasterAway("Gapura is still starting")
         return self.plan
+
+    @property
+    def names(self) -> Names:
+        """What the numbers of the committed plan mean. Raises `MasterAway` before the first one."""
+        if self._names is None or self._names.plan is not self.plan:
+            self._names = Names(self.running)
+        return self._names
+
+    @property
+    def known_board(self) -> Board:
+        """The board. Raises `MasterAway` before the master gave one."""
+        if self.board is None:
+            raise MasterAway("Gapura is still starting")
+        return self.board
 
     def settle(self, plan: Plan, generation: int) -> None:
         """A plan is committed."""

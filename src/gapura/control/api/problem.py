@@ -65,9 +65,14 @@ class Refusal(Exception):
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ProblemDetails, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
-    for status in (400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504)
+    for status in (400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 428, 429, 500, 501, 503, 504)
 }
 """For OpenAPI: what any route may answer."""
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: how a route may refuse."""
+    return {status: RESPONSES[status] for status in statuses}
 
 
 def install(app: FastAPI) -> None:
