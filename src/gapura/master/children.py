@@ -12,16 +12,17 @@ from gapura.board import Board
 from gapura.config.plan import Plan
 from gapura.ipc import Message
 from gapura.master.child import ARGV, CONTROL, WORKER, Child, execute
+from gapura.master.events import Events
 from gapura.master.keeper import Keeper
 from gapura.master.link import close_all
 from gapura.master.log_losses import LogLosses
 from gapura.master.loop import Loop, Steps, Timer, pause, until
 from gapura.master.sockets import Address, Sockets
-from gapura.procs.launch import LaunchError
 from gapura.metrics import Metrics
+from gapura.procs.launch import LaunchError
 from gapura.procs.output import Output
-from gapura.tally import Tally
 from gapura.records import Records
+from gapura.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -47,16 +48,22 @@ class Children:
         self.loop = loop
         self.board = board
         self.tally = Tally.create()
-        self.sockets = sockets
         self.records = Records.create()
         self.metrics = Metrics.create()
+        self.sockets = sockets
         self.argv = argv or ARGV
         self.user = ""
         self.resolved: Callable[[Message], None] = lambda message: None
         self.changed: Callable[[], None] = lambda: None
+        self.greet: Callable[[Child], None] = lambda control: None
+        self.commanded: Callable[[Child, Message], None] = lambda control, message: None
         self.clear_column: Callable[[int], None] = board.clear_column
         self.crew: list[Child] = []
+        self.events = Events()
+        self.events.send = self._tell_control
         self.log_losses = LogLosses()
+        self.log_losses.tell = self.events.tell
+        self._missed: dict[int, float] = {}
         self._secret = os.urandom(32)
         self.keeper = Keeper(lambda: self._running[1] if self._running else None)
         self._outputs: dict[str, Output] = {}
@@ -231,6 +238,11 @@ class Children:
         for child in self.crew:
             if child.watched and child.hung(self.board, time.monotonic_ns()):
                 log.error("%s %d hangs: it is replaced", child.role, child.pid)
+                if not child.hanging:
+                    child.hanging = True
+                    self.events.tell(
+                        f"{child.role}.hung", child.role, f"{child.role} {child.pid} hangs: it is replaced", pid=child.pid
+                    )
                 child.kill()
 
     def tell(self, kind: str) -> None:
@@ -253,8 +265,13 @@ class Children:
             if child.role == WORKER:
                 self.clear_column(child.column)
                 self.tally.clear_column(child.column)
+                self.metrics.clear_column(child.column)
         if not self._ending and child.started_here and not child.draining:
             log.error("%s %d ended %s: a new one takes its place", child.role, child.pid, how(status))
+            if not child.hanging:
+                said = f"{child.role} {child.pid} ended {how(status)}: a new one takes its place"
+                self.events.tell(f"{child.role}.died", child.role, said, pid=child.pid, status=status)
+            self._missed.setdefault(child.seat, time.monotonic())
             self._replace(child)
         self.changed()
 
@@ -265,7 +282,6 @@ class Children:
 
     def _fill_later(self, seconds: float) -> None:
         """Start whoever is missing after a delay; one such call is enough for all."""
-                self.metrics.clear_column(child.column)
         if self._filling is not None:
             self._filling.cancel()
         self._filling = self.loop.after(seconds, self._fill)
@@ -298,8 +314,10 @@ class Children:
         child.link.heard = lambda message, fds: self._heard(child, message, fds)
         self.crew.append(child)
         if role == CONTROL:
+            self.greet(child)
             for name, output in self._outputs.items():
                 child.link.send({"type": "output", "name": name}, output.lent)
+            self.events.repeat(child.link.send)
         else:
             child.tell("tickets", secret=self._secret.hex())
         if self._running is not None:
@@ -309,6 +327,11 @@ class Children:
         if self._pending is not None:
             child.tell("prepare", generation=self._pending[0], plan=self._pending[1])
         self.changed()
+
+    def _memories(self, role: str) -> dict[str, int]:
+        """The descriptors that a child is welcomed with, by name."""
+        shared = {"board": self.board.fd, "records": self.records.fd, "metrics": self.metrics.fd}
+        return {**shared, "tally": self.tally.fd} if role == WORKER else shared
 
     def _open(self, child: Child, generation: int) -> None:
         if child.role == WORKER:
@@ -325,14 +348,27 @@ class Children:
             self.resolved(message)
         elif message.get("type") == "log":
             self.log_losses.hear(child.pid, message)
+        elif message.get("type") == "command" and child is self.control:
+            self.commanded(child, message)
+        elif message.get("type") == "heard" and child is self.control:
+            self.events.heard(message)
+        elif message.get("type") == "committed" and child.started_here:
+            self._tell_replaced(child)
+
+    def _tell_control(self, message: Message) -> None:
+        if self.control is not None:
+            self.control.link.send(message)
+
+    def _tell_replaced(self, child: Child) -> None:
+        """The seat of one that died or hung is taken again."""
+        since = self._missed.pop(child.seat, None)
+        if since is not None:
+            seconds = time.monotonic() - since
+            said = f"{child.role} {child.pid} serves in its place, after {seconds:.1f} s"
+            self.events.tell(f"{child.role}.replaced", child.role, said, pid=child.pid, seconds=round(seconds, 1))
 
     def _failure(self, generation: int) -> str:
         return next((c.failure[1] for c in self._seated() if c.failure and c.failure[0] == generation), "")
-    def _memories(self, role: str) -> dict[str, int]:
-        """The descriptors that a child is welcomed with, by name."""
-        shared = {"board": self.board.fd, "records": self.records.fd, "metrics": self.metrics.fd}
-        return {**shared, "tally": self.tally.fd} if role == WORKER else shared
-
 
     def _ready(self, generation: int) -> bool:
         everybody = self._seated()

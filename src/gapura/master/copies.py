@@ -100,6 +100,8 @@ def named(plan: Plan) -> list[str]:
         tls = upstream["tls"]
         if tls is not None:
             found += [tls["ca"], tls["certificate"], tls["key"]]
+    events = plan.get("events")
+    found += [hook["ca"] for hook in events["webhooks"]] if events else []
     return list(dict.fromkeys(path for path in found if path))
 
 

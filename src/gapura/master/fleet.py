@@ -245,6 +245,8 @@ class Fleet:
             if used > instance.app["max_memory"]:
                 mega = used / 2**20
                 log.warning("%s holds %.0f MiB, more than max_memory: it is replaced", instance.name, mega)
+                said = f"{instance.name} holds {mega:.0f} MiB, more than max_memory: it is replaced"
+                self.ground.tell("app.memory", instance.name, said, bytes=used, most=instance.app["max_memory"])
                 self.operate(name, self._roll([instance], None, log.info))
 
     def reopen(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from gapura import board as b
 from gapura.board import Board
 from gapura.config.plan import AppPlan
+from gapura.events import Tell, nobody
 from gapura.listening import port_owner
 from gapura.master.loop import READ, Loop, Steps, Task, pause, until
 from gapura.master.ports import Ports
@@ -47,6 +48,7 @@ class Ground:
     logs: str
     open_files: int  # soft limit of open files that apps get
     lend: Callable[[str, Output | None], None] = lambda name, output: None  # for when there is no master
+    tell: Tell = nobody  # what people may want to hear of
 
 
 class Instance:
@@ -69,6 +71,7 @@ class Instance:
         self._care: Task | None = None
         self._slot = slots[0]
         self._endings = 0
+        self._looping = False
 
     # -- what others ask --------------------------------------------------------------------------------------------------
 
@@ -257,6 +260,7 @@ class Instance:
             self.cause = Cause(message, getattr(error, "hint", ""))
             self.last_lines = []
             log.error("%s cannot be started: %s", self.name, message)
+            self.ground.tell("app.crashed", self.name, f"{self.name} cannot be started: {message}", hint=self.cause.hint, lines=[])
             return None
         run = Run(app, process.pid, process.started, mark, port, slot)
         self._place(run)
@@ -272,6 +276,9 @@ class Instance:
         self.ground.board.cells[self.ground.board.slot(run.slot) + b.READY_AT] = now
         self._show(run.slot, b.READY)
         log.info("%s is ready: pid %d, port %d", self.name, run.pid, run.port)
+        took = f"{time.monotonic() - run.launched_at:.1f} s after its launch"
+        self._looping = False
+        self.ground.tell("app.ready", self.name, f"{self.name} is ready, {took}", pid=run.pid, port=run.port)
 
     def _explain(self, run: Run, late: bool) -> None:
         """Keep why it ended, for people."""
@@ -284,10 +291,21 @@ class Instance:
             self.cause = Cause(f"not ready after {run.app['start_timeout']:.0f} s: {run.trouble or 'it does not answer'}", hint)
         else:
             self.cause = explain(run.status, tail, run.port, owner)
-        loop = " is in a crash loop" if self.lifecycle.looping(time.monotonic()) else ""
-        log.error("%s%s: %s", self.name, loop, self.cause.text)
+        looping = self.lifecycle.looping(time.monotonic())
+        log.error("%s%s: %s", self.name, " is in a crash loop" if looping else "", self.cause.text)
+        self._tell_crash(run, self.cause, looping)
         if self.output is not None:
             self.output.note(f"{self.name}: {self.cause.text}")
+
+    def _tell_crash(self, run: Run, cause: Cause, looping: bool) -> None:
+        tell, name = self.ground.tell, self.name
+        facts: dict[str, Any] = {"hint": cause.hint, "lines": self.last_lines, "pid": run.pid, "port": run.port, "status": run.status}
+        tell("app.crashed", name, f"{name}: {cause.text}", **facts)
+        if looping and not self._looping:
+            self._looping = True
+            tell("app.crash_loop", name, f"{name} is in a crash loop: {cause.text}", hint=cause.hint)
+        if self.lifecycle.state == CRASHED:
+            tell("app.given_up", name, f"{name} is not started any more: it failed {self.lifecycle.failures} times in a row")
 
     # -- replacing ----------------------------------------------------------------------------------------------------------
 

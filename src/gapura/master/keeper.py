@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from gapura.config.plan import Plan
+from gapura.config.plan_events import files_of
 from gapura.config.plan_tls import CERTIFICATE, KEY, PROVISIONAL
 from gapura.ipc import Message
 from gapura.master.child import Child
@@ -182,12 +183,17 @@ class Keeper:
 
 
 def _files(plan: Plan) -> list[str]:
-    """Files with secrets that `[edge.acme]` names."""
-    acme = plan["edge"]["acme"]
+    """Files with secrets that `[edge.acme]` and `[events]` name."""
+    acme, lent = plan["edge"]["acme"], files_of(plan.get("events"))
     if acme is None:
-        return []
+        return lent
     update = [acme["update"]["key_file"]] if acme["update"] else []
-    return [*(item["key_file"] for item in acme["directories"] if item["key_file"]), *update, *([acme["ca"]] if acme["ca"] else [])]
+    return [
+        *lent,
+        *(item["key_file"] for item in acme["directories"] if item["key_file"]),
+        *update,
+        *([acme["ca"]] if acme["ca"] else []),
+    ]
 
 
 def _lib(plan: Plan) -> str:
