@@ -173,7 +173,7 @@ def socket_path(folder: str, name: str = "control.sock") -> str:
 
     A long path goes through /proc/self/fd of the opened folder. The descriptor stays open for the life of the process.
     """
-    return _shortened(folder, name)[0]
+    return shortened(folder, name)[0]
 
 
 def connect(folder: str, blocking: bool = True) -> Channel:
@@ -182,7 +182,7 @@ def connect(folder: str, blocking: bool = True) -> Channel:
     sock.setblocking(blocking)
     opened = -1
     try:
-        path, opened = _shortened(folder, "control.sock")
+        path, opened = shortened(folder, "control.sock")
         sock.connect(path)
     except OSError:
         sock.close()
@@ -193,8 +193,8 @@ def connect(folder: str, blocking: bool = True) -> Channel:
     return Channel(sock)
 
 
-def _shortened(folder: str, name: str) -> tuple[str, int]:
-    """A path that fits, and the descriptor that it goes through, or -1. Raises OSError."""
+def shortened(folder: str, name: str) -> tuple[str, int]:
+    """A path that fits, and the descriptor that it goes through, which the caller closes, or -1. Raises OSError."""
     path = os.path.join(folder, name)
     if len(os.fsencode(path)) <= 100:
         return path, -1

@@ -22,6 +22,7 @@ from .build_upstreams import Upstreams, absolute
 from .findings import Findings
 from .options import Options
 from .plan import RoutePlan, SitePlan, upstreams_of
+from .plan_admin import LARGEST
 from .plan_error_pages import ErrorPagesPlan
 from .plan_match import MatchPlan
 from .plan_traffic import TrafficPlan
@@ -32,11 +33,12 @@ from .schema_site import Action, Route, Site
 from .texts import NONE, Groups, check_text, groups_of
 from .words import nearest, shown
 
-ACTIONS: Final = ("proxy", "split", "files", "redirect", "respond")
+ACTIONS: Final = ("proxy", "split", "files", "redirect", "respond", "dashboard")
 _BELONGS: Final = {
     "proxy": ("strip_prefix", "host_header", "connect_timeout", "read_timeout", "send_timeout"),
     "files": ("index", "fallback"),
 }
+_ACTION: Final = {"split": "proxy", "dashboard": "proxy"}
 _LIKE: Final = {"proxy": ("split",)}
 _OWN: Final = tuple(Action.__annotations__)
 """Keys that a route does not inherit from its site."""
@@ -144,16 +146,17 @@ class Sites:
         matched = self._match(path, route)
         groups = self._groups(path, route, options)
         shares = traffic(options)
+        action = next(iter(_actions(route)), "respond")
         return {
             **matched,
-            "action": next(iter(_actions(route)), "respond").replace("split", "proxy"),
+            "action": _ACTION.get(action, action),
             "upstream": self._target(path, route, shares),
             "rewrite": replacement(route),
             "host_header": route.host_header or "",
             "connect_timeout": route.connect_timeout,
             "read_timeout": route.read_timeout,
             "send_timeout": route.send_timeout,
-            "body_limit": route.body_limit,
+            "body_limit": LARGEST if route.dashboard else route.body_limit,
             "folder": "" if route.files is None else absolute(self.folder, route.files),
             "index": (["index.html"] if route.index is None else route.index) if route.files is not None else [],
             "fallback": (route.fallback or "").lstrip("/"),
@@ -168,6 +171,7 @@ class Sites:
             "compress": compress(options),
             "error_pages": self._error_pages(route, site),
             "files": files(options),
+            "dashboard": {"implicit": False} if route.dashboard else None,
             "traffic": shares,
         }
 
@@ -175,6 +179,8 @@ class Sites:
         """The upstream; of a split the first one."""
         if shares is not None and shares["split"] is not None:
             return shares["split"]["choices"][0]["upstream"]
+        if route.dashboard:
+            return self.upstreams.add_dashboard(path)
         return "" if route.proxy is None else self._upstream((*path, "proxy"), route.proxy)
 
     def _match(self, path: Path, route: Action) -> _Matched:

@@ -10,6 +10,7 @@ from typing import NotRequired, TypedDict
 
 from .plan_access import AccessPlan
 from .plan_acme import AcmePlan
+from .plan_admin import AdminPlan, DashboardPlan
 from .plan_compress import CompressPlan
 from .plan_edit import EditPlan
 from .plan_error_pages import ErrorPagesPlan
@@ -179,6 +180,7 @@ class RoutePlan(TypedDict):
     error_pages: ErrorPagesPlan | None
     traffic: TrafficPlan | None
     files: FilesPlan | None  # how the files of `folder` are sent
+    dashboard: DashboardPlan | None  # proxy: to control itself
 
 
 class SitePlan(TypedDict):
@@ -224,6 +226,7 @@ class Plan(TypedDict):
     folder: str
     paths: PathsPlan
     edge: EdgePlan
+    admin: AdminPlan | None  # None: plan_admin.default()
     apps: dict[str, AppPlan]
     upstreams: dict[str, UpstreamPlan]
     sites: list[SitePlan]

@@ -16,6 +16,8 @@ SOCKETS: Final = (f"{ADMIN}.sock", f"{DASHBOARD}.sock")
 """Of the run folder: no site may proxy to them."""
 AUDIT: Final = "audit.log"
 """In the folder of logs: every change that came through the API."""
+LARGEST: Final = 2 << 20
+"""Bytes of a request body to the API: a configuration has at most half of it."""
 VISITOR: Final = "x-gapura-visitor"
 """Header field in which the edge tells control who asks; what a visitor sends of that name is taken away."""
 

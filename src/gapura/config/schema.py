@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from .schema_admin import Admin
 from .schema_app import App
 from .schema_edge import Edge
 from .schema_events import Events
@@ -28,6 +29,9 @@ class Document(Section):
     """Groups of servers, by name."""
     sites: dict[str, Site] = Field(default_factory=dict)
     """Sites by host: "example.com", "*.example.com", or "*" for all the rest."""
+    admin: Admin | None = None
+    """Who may look at Gapura itself, and change it, from where. Left out: the dashboard is at http://gapura.localhost for visitors
+    on this machine."""
     events: Events | None = None
     """Whom is told what happens. Left out: events.log in the logs folder."""
     tracing: Tracing | None = None

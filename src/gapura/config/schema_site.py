@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from .quantities import BytesOrNone, PositiveSeconds
 from .schema_access import AccessOptions
+from .schema_admin import DashboardOptions
 from .schema_compress import CompressOptions
 from .schema_edit import EditOptions, Rewrite, prefix_to_strip
 from .schema_error_pages import ErrorPagesOptions
@@ -62,8 +63,9 @@ class Action(
     TrafficOptions,
     FilesOptions,
     LogOptions,
+    DashboardOptions,
 ):
-    """What is done with a request: exactly one of proxy, files, redirect and respond."""
+    """What is done with a request: exactly one of proxy, files, redirect, respond and dashboard."""
 
     proxy: Text | None = None
     """An upstream or an app by its name, or an address, such as "localhost:3000". nginx: proxy_pass."""

@@ -13,16 +13,22 @@ from gapura import ipc
 from gapura import log as logs
 from gapura.board import CONTROL_ROW, P_BEAT, P_GENERATION, Board
 from gapura.config.plan import Plan
+from gapura.control.admin import Admin
+from gapura.control.api.context import Context
+from gapura.control.audit import Audit
+from gapura.control.borrower import Borrower
 from gapura.control.certificates import Certificates
 from gapura.control.health import Health
+from gapura.control.history import History
 from gapura.control.orphan import Lent, Orphan
 from gapura.control.resolve import Resolver
-
-BEAT = 0.25
-"""Seconds between two heartbeats, unless the master asks for another rhythm."""
+from gapura.control.sampler import Sampler
 from gapura.control.sessions import Sessions
 from gapura.metrics import Metrics
 from gapura.records import Records
+
+BEAT = 0.25
+"""Seconds between two heartbeats, unless the master asks for another rhythm."""
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +41,21 @@ class Control:
         self._loop = loop
         self._channel: ipc.Channel | None = None
         self._board: Board | None = None
-        self._health: Health | None = None
-        self._orphan: Orphan | None = None
-        self._lent: Lent = {}
         self._records: Records | None = None
         self._metrics: Metrics | None = None
         self._given: dict[str, int] = {}  # descriptors by name: shared memories, listening sockets
+        self._health: Health | None = None
+        self._orphan: Orphan | None = None
+        self._lent: Lent = {}
         self._resolver = Resolver(loop, self._resolved)
         self._certificates = Certificates(loop, self._send)
+        self.context = Context(self._tell)
+        self.context.sessions = Sessions()
+        self.context.audit = Audit()
+        self.context.history = History()
+        self._borrower = self.context.borrower = Borrower(self._tell)
+        self._sampler: Sampler | None = None
+        self._admin = Admin(loop, self.context)
         self._prepared: tuple[int, Plan] | None = None
         self._plan: Plan | None = None
         self._generation = 0
@@ -59,6 +72,10 @@ class Control:
             "kept": self._on_answer,
             "lent": self._on_answer,
             "renew": self._on_renew,
+            "admin": self._on_admin,
+            "tokens": self._on_tokens,
+            "code": self._on_code,
+            "reply": self._on_reply,
         }
         self._listen_to(ipc.Channel(sock))
         self._send({"type": "hello", "role": "control", "pid": os.getpid()})
@@ -97,6 +114,13 @@ class Control:
             self._channel.send(message, fds)
             self._flush()
 
+    def _tell(self, message: ipc.Message) -> bool:
+        """Send, if there is a master."""
+        if self._channel is None:
+            return False
+        self._send(message)
+        return True
+
     def _flush(self) -> None:
         if self._channel is None:
             return
@@ -112,6 +136,7 @@ class Control:
         self._channel = None
         self._prepared = None
         self._certificates.pause()
+        self.context.lose_master()
         if self._plan is None:
             self._loop.stop()
             return
@@ -147,6 +172,8 @@ class Control:
         self._records = Records(given["records"])
         self._metrics = Metrics(given["metrics"])
         self._health = Health(self._loop, self._board)
+        self.context.board, self.context.records, self.context.metrics = self._board, self._records, self._metrics
+        self._sampler = Sampler(self._loop, self._metrics, self._board, self.context.history)
         self._beat()
 
     def _on_prepare(self, message: ipc.Message, fds: list[int]) -> None:
@@ -168,6 +195,11 @@ class Control:
         self._resolver.apply(self._plan)
         self._board.cells[self._row + P_GENERATION] = self._generation
         self._send({"type": "committed", "generation": self._generation})
+        self.context.settle(self._plan, self._generation)
+        if self._sampler is not None:
+            self._sampler.names = self.context.names
+            self._sampler.start()
+        self._admin.apply(self._plan)
         self._certificates.apply(self._plan)
 
     def _on_abort(self, message: ipc.Message, fds: list[int]) -> None:
@@ -178,6 +210,25 @@ class Control:
 
     def _on_reopen(self, message: ipc.Message, fds: list[int]) -> None:
         logs.reopen()
+        if self.context.audit is not None:
+            self.context.audit.reopen()
+
+    def _on_admin(self, message: ipc.Message, fds: list[int]) -> None:
+        """Listening sockets of the admin API, and whose the master is."""
+        self.context.owner = int(message["owner"])
+        self._admin.open([str(name) for name in message["names"]], fds)
+        fds.clear()
+
+    def _on_tokens(self, message: ipc.Message, fds: list[int]) -> None:
+        if self.context.sessions is not None:
+            self.context.sessions.take_up(message["tokens"])
+
+    def _on_code(self, message: ipc.Message, fds: list[int]) -> None:
+        if self.context.sessions is not None:
+            self.context.sessions.expect(str(message["hash"]), str(message["role"]))
+
+    def _on_reply(self, message: ipc.Message, fds: list[int]) -> None:
+        self.context.replied(message)
 
     def _on_output(self, message: ipc.Message, fds: list[int]) -> None:
         """What to read and write down while there is no master; without descriptors: no longer."""
@@ -189,8 +240,9 @@ class Control:
             fds.clear()
 
     def _on_answer(self, message: ipc.Message, fds: list[int]) -> None:
-        """What the child that gets a certificate has asked the master."""
-        self._certificates.answer(message, fds)
+        """What the child that gets a certificate has asked the master, or somebody here."""
+        if not self._borrower.answer(message, fds):
+            self._certificates.answer(message, fds)
 
     def _on_renew(self, message: ipc.Message, fds: list[int]) -> None:
         self._certificates.hurry(str(host) for host in message["hosts"])
@@ -210,6 +262,9 @@ class Control:
         if self._health is not None:
             self._health.stop()
         self._resolver.stop()
+        if self._sampler is not None:
+            self._sampler.stop()
+        self._admin.close()
         self._certificates.pause()
         if self._orphan is not None:
             self._orphan.close()

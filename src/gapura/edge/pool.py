@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from ssl import SSLContext, SSLError
 from time import monotonic_ns
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from gapura.balance.server import Server
 from gapura.board import HIT_AT, READY_AT
 from gapura.errors import ServerError
+from gapura.ipc import shortened
 from gapura.outgoing import Files, expected_name, why
 from gapura.wire.http1 import BODY, ResponseReader, ResponseSink
 
@@ -194,7 +196,12 @@ class Pool:
         protocol = cast(asyncio.Protocol, connection)
         try:
             if path:
-                await loop.create_unix_connection(lambda: protocol, path)
+                way, folder = shortened(*os.path.split(path))
+                try:
+                    await loop.create_unix_connection(lambda: protocol, way)
+                finally:
+                    if folder >= 0:
+                        os.close(folder)
             else:
                 await loop.create_connection(lambda: protocol, host, port)
         except (OSError, ValueError) as error:

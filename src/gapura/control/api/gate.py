@@ -13,13 +13,12 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gapura.config.plan_admin import LARGEST
 from gapura.control.api.context import Context, visitor_now
 from gapura.control.api.judge import judge
 from gapura.control.api.problem import Refusal, of
 from gapura.control.api.visitor import Visitor
 
-LARGEST: Final = 2 << 20
-"""Bytes of a request body: a configuration has at most half of it."""
 SLOWEST: Final = 30.0
 """Seconds that a body may take."""
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
