@@ -8,6 +8,7 @@ from typing import Final
 from .addresses import is_loopback
 from .build_acme import acme, check_wildcards
 from .build_apps import build_app, check_ports, cpu_count
+from .build_admin import admin, check_doors
 from .build_error_pages import edge_pages
 from .build_events import events
 from .build_listeners import http_listeners, https_listeners
@@ -52,6 +53,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     _check_slots(findings, upstreams)
     check_ports(findings, apps, listens(edge))
     _check_circles(findings, upstreams, sites, listens(edge))
+    check_doors(findings, upstreams, paths["run"])
     upstreams.settle_health(sites.host_of)
     return {
         "format": FORMAT,
@@ -61,6 +63,7 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
         "edge": edge,
         "apps": apps,
         "upstreams": upstreams.plans,
+        "admin": admin(document.admin),
         "sites": sites.plans,
         "events": events(findings, document.events, folder, logs),
     }
