@@ -16,6 +16,7 @@ from gapura.config.plan import Plan
 from gapura.config.plan_acme import AcmePlan, default
 from gapura.control.certificate import ACME, LOCAL, ORDER, Certificate
 from gapura.control.errand import Errand
+from gapura.events import Tell, nobody
 
 SWEEP: Final = 1.0
 """Seconds between two looks at what is due."""
@@ -56,6 +57,7 @@ class Certificates:
         self._local_pause = LOCAL_PAUSE[0]
         self._local_from = 0.0
         self._told: list[dict[str, Any]] | None = None
+        self.tell: Tell = nobody
 
     def apply(self, plan: Plan) -> None:
         """See to the certificates of this plan. What is known of hosts that stay is kept."""
@@ -180,7 +182,11 @@ class Certificates:
         def heard(message: ipc.Message) -> None:
             if message.get("type") == "got":
                 self._got(message)
-                log.info("%s has a certificate of %s", certificate.host, certificate.record.get("issuer"))
+                issuer, end = certificate.record.get("issuer"), certificate.value("not_after")
+                log.info("%s has a certificate of %s", certificate.host, issuer)
+                day = time.strftime("%Y-%m-%d", time.gmtime(end))
+                text = f"{certificate.host} has a certificate of {issuer}, until {day}"
+                self.tell("certificate.issued", certificate.host, text, issuer=issuer, not_after=end)
             elif message.get("type") == "failed":
                 outcome.append(message)
 
@@ -194,6 +200,9 @@ class Certificates:
                 wait = certificate.value("next_try") - time.time()
                 shown = "the old one" if certificate.record.get("source") == ACME else "one of the local CA"
                 log.warning("no new certificate for %s: %s; %s is served, next try in %d s", certificate.host, problem, shown, wait)
+                if certificate.number("failures") == 1:
+                    text = f"no new certificate for {certificate.host}: {problem}; {shown} is served, and it is tried again"
+                    self.tell("certificate.failed", certificate.host, text, problem=problem)
 
         certificate.begin(now)
         self._keep_record(certificate)

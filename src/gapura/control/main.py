@@ -14,10 +14,12 @@ from gapura import log as logs
 from gapura.board import CONTROL_ROW, P_BEAT, P_GENERATION, Board
 from gapura.config.plan import Plan
 from gapura.control.admin import Admin
+from gapura.control.alarms import Alarms
 from gapura.control.api.context import Context
 from gapura.control.audit import Audit
 from gapura.control.borrower import Borrower
 from gapura.control.certificates import Certificates
+from gapura.control.events import Events
 from gapura.control.health import Health
 from gapura.control.history import History
 from gapura.control.orphan import Lent, Orphan
@@ -29,6 +31,9 @@ from gapura.records import Records
 
 BEAT = 0.25
 """Seconds between two heartbeats, unless the master asks for another rhythm."""
+
+LAST_WORDS = 1.5
+"""Seconds for events that wait for a webhook or command when control is told to stop."""
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +54,11 @@ class Control:
         self._lent: Lent = {}
         self._resolver = Resolver(loop, self._resolved)
         self._certificates = Certificates(loop, self._send)
+        self.events = Events(loop, self._send)
+        self._alarms = Alarms(loop, self.events)
+        self._certificates.tell = self.events.tell
         self.context = Context(self._tell)
+        self.context.events = self.events
         self.context.sessions = Sessions()
         self.context.audit = Audit()
         self.context.history = History()
@@ -61,6 +70,9 @@ class Control:
         self._generation = 0
         self._row = Board.process(CONTROL_ROW)
         self._beat_every = BEAT
+        self._told_names: dict[str, list[str]] = {}
+        self._leaving: asyncio.Task[None] | None = None
+        self._testing: asyncio.Task[None] | None = None
         self._handlers: dict[str, Callable[[ipc.Message, list[int]], None]] = {
             "welcome": self._on_welcome,
             "prepare": self._on_prepare,
@@ -76,6 +88,8 @@ class Control:
             "tokens": self._on_tokens,
             "code": self._on_code,
             "reply": self._on_reply,
+            "event": self._on_event,
+            "test_events": self._on_test_events,
         }
         self._listen_to(ipc.Channel(sock))
         self._send({"type": "hello", "role": "control", "pid": os.getpid()})
@@ -137,6 +151,7 @@ class Control:
         self._prepared = None
         self._certificates.pause()
         self.context.lose_master()
+        self.events.lose_master()
         if self._plan is None:
             self._loop.stop()
             return
@@ -146,6 +161,7 @@ class Control:
     def _find_master(self, channel: ipc.Channel) -> None:
         assert self._board is not None
         self._orphan = None
+        self.events.find_master()
         self._listen_to(channel)
         self._send(
             {
@@ -201,17 +217,36 @@ class Control:
             self._sampler.start()
         self._admin.apply(self._plan)
         self._certificates.apply(self._plan)
+        self.events.apply(self._plan)
+        self._alarms.watches, self._alarms.certificates = self._health.watches, self._certificates.hosts
+        self._alarms.apply(self._plan, self._board, self._metrics, self.context.names)
 
     def _on_abort(self, message: ipc.Message, fds: list[int]) -> None:
         self._prepared = None
 
     def _on_stop(self, message: ipc.Message, fds: list[int]) -> None:
-        self._loop.stop()
+        if not self.events.busy:
+            self._loop.stop()
+            return
+        self._leaving = self._loop.create_task(self.events.close(LAST_WORDS))
+        self._leaving.add_done_callback(lambda task: self._loop.stop())
+
+    def _on_event(self, message: ipc.Message, fds: list[int]) -> None:
+        self.events.hear(message)
+
+    def _on_test_events(self, message: ipc.Message, fds: list[int]) -> None:
+        """Try all sinks, for `gapura events test`."""
+
+        async def test() -> None:
+            self._send({"type": "tested", "id": message.get("id"), "outcomes": await self.events.test()})
+
+        self._testing = self._loop.create_task(test())
 
     def _on_reopen(self, message: ipc.Message, fds: list[int]) -> None:
         logs.reopen()
         if self.context.audit is not None:
             self.context.audit.reopen()
+        self.events.reopen()
 
     def _on_admin(self, message: ipc.Message, fds: list[int]) -> None:
         """Listening sockets of the admin API, and whose the master is."""
@@ -241,7 +276,7 @@ class Control:
 
     def _on_answer(self, message: ipc.Message, fds: list[int]) -> None:
         """What the child that gets a certificate has asked the master, or somebody here."""
-        if not self._borrower.answer(message, fds):
+        if not self.events.lent(message, fds) and not self._borrower.answer(message, fds):
             self._certificates.answer(message, fds)
 
     def _on_renew(self, message: ipc.Message, fds: list[int]) -> None:
@@ -256,12 +291,18 @@ class Control:
 
     def _resolved(self, upstream: str, host: str, port: int, addresses: list[str]) -> None:
         self._send({"type": "resolved", "upstream": upstream, "host": host, "port": port, "addresses": addresses})
+        subject = f"{upstream}/{host}:{port}"
+        if self._told_names.get(subject) != addresses:
+            self._told_names[subject] = addresses
+            self.events.tell("name.changed", subject, f"{upstream}: {host} is now {', '.join(addresses)}", addresses=addresses)
 
     def close(self) -> None:
         """Let go of everything; nothing is told to anybody."""
         if self._health is not None:
             self._health.stop()
         self._resolver.stop()
+        self._alarms.stop()
+        self.events.stop()
         if self._sampler is not None:
             self._sampler.stop()
         self._admin.close()

@@ -36,7 +36,8 @@ class Watch:
     """The health of one slot: a server, or one of the two slots of an instance. Writes its HEALTH and HIT_AT, nothing else.
 
     `under_way` holds the checks without a verdict, the oldest first. `misses` and `hits` count in a row. `missed` remembers
-    that a check has failed since the last HIT_AT. `answered_at` is when real traffic was last seen to be answered.
+    that a check has failed since the last HIT_AT; `failing` why, once so many have that it counts. `answered_at` is when real
+    traffic was last seen to be answered.
     """
 
     __slots__ = (
@@ -57,6 +58,7 @@ class Watch:
         "misses",
         "hits",
         "missed",
+        "failing",
         "ready_at",
         "served",
         "looked_at",
@@ -73,6 +75,7 @@ class Watch:
         self.misses = 0
         self.hits = 0
         self.missed = self.cells[self.offset + HEALTH] == UNHEALTHY
+        self.failing = ""
         self.ready_at = self.cells[self.offset + READY_AT]
         self.served = board.total(self.offset, SERVED)
         self.looked_at = 0
@@ -139,6 +142,7 @@ class Watch:
             self.ready_at = cells[at + READY_AT]
             self.misses = self.hits = 0
             self.missed = False
+            self.failing = ""
             if cells[at + HEALTH] != HEALTHY:
                 cells[at + HEALTH] = HEALTHY
         return bool(ready)
@@ -173,6 +177,7 @@ class Watch:
         cells, at = self.cells, self.offset
         self.misses = 0
         self.hits += 1
+        self.failing = ""
         down_at = cells[at + DOWN_AT]
         refused = down_at & REFUSED and down_at > max(cells[at + READY_AT], cells[at + HIT_AT])
         if began > down_at and (self.missed or refused):
@@ -186,6 +191,8 @@ class Watch:
         self.hits = 0
         self.missed = True
         self.misses += 1
+        if self.misses >= self.health["misses"]:
+            self.failing = reason
         if self.misses < self.health["misses"] or self.cells[self.offset + HEALTH] == UNHEALTHY:
             return
         if any(peer.eligible(now) for peer in self.peers):
