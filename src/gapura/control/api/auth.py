@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from gapura.control.api.context import Context
+from gapura.control.api.judge import admin_of, is_in
 from gapura.control.api.problem import Refusal
 from gapura.control.api.visitor import FULL, NONE, READ, Visitor
 
@@ -33,10 +34,22 @@ def changer(request: Request) -> Visitor:
     return _holder(request, FULL)
 
 
+def metrics_reader(request: Request) -> Visitor:
+    """For /metrics: who may read, and who comes from `[admin] metrics_from`. Raises `Refusal` 401."""
+    found = visitor(request)
+    networks = admin_of(context_of(request).plan)["metrics_from"]
+    if not found.may(READ) and networks and is_in(found.client, networks):
+        return found
+    return _holder(request, READ)
+
+
 def _holder(request: Request, rights: str) -> Visitor:
     found = visitor(request)
     if found.may(rights):
         return found
+    audit = context_of(request).audit
+    if audit is not None and rights == FULL:
+        audit.refuse(found, f"{request.method} {request.url.path}", f"the rights are {found.rights}")
     hint = found.hint or "`gapura token create NAME` makes a token, `gapura dashboard` logs a browser in"
     if found.rights == NONE:
         raise Refusal(401, found.why or "a token is needed", hint, headers={"WWW-Authenticate": 'Bearer realm="gapura"'})
@@ -48,5 +61,7 @@ InContext = Annotated[Context, Depends(context_of)]
 AnyVisitor = Annotated[Visitor, Depends(visitor)]
 Reader = Annotated[Visitor, Depends(reader)]
 """A route's parameter: it may be read by whoever may read."""
+MetricsReader = Annotated[Visitor, Depends(metrics_reader)]
+"""A route's parameter: it may be read without a token from some networks."""
 Changer = Annotated[Visitor, Depends(changer)]
 """A route's parameter: only who may change things gets here."""

@@ -168,8 +168,8 @@ def _check(scope: Scope, headers: _Fields, visitor: Visitor) -> None:
 def _check_origin(headers: _Fields, visitor: Visitor, method: str, path: str) -> None:
     """Whether another site's page had a browser send this (Fetch Metadata, RFC 6454 §7)."""
     origin, site = headers.first("origin"), headers.first("sec-fetch-site")
-    scheme = "https" if visitor.secure and visitor.door != "admin" else "http"
-    if origin and origin.lower() not in (f"{scheme}://{visitor.host}", f"https://{visitor.host}"):
+    scheme = "https" if visitor.secure else "http"
+    if origin and origin.lower() != f"{scheme}://{visitor.host}":
         raise Refusal(403, "a page of another site asked for this", f"the page must come from {scheme}://{visitor.host}")
     if site in ("", "same-origin"):
         return

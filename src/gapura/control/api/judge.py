@@ -34,6 +34,8 @@ def judge(scope: Scope, field: Field, context: Context) -> Visitor:
     state: dict[str, Any] = scope["state"]
     host = field("host").lower()
     if state["door"] == ADMIN:
+        if field("x-forwarded-for"):
+            raise Refusal(403, "no proxy may ask here", "write dashboard = true instead of a proxy to this socket")
         return Visitor(ADMIN, account(state["uid"]), f"uid {state['uid']}", False, True, FULL, host)
     if state["door"] == DASHBOARD:
         visitor = _through_edge(field(VISITOR), host, context)
@@ -174,6 +176,15 @@ def _name(host: str) -> str:
     """A Host header without its port."""
     name, colon, port = host.rpartition(":")
     return name if colon and port.isdecimal() and (":" not in name or name.startswith("[")) else host
+
+
+def is_in(address: str, networks: list[str]) -> bool:
+    """Whether an address lies in one of the networks."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in ipaddress.ip_network(network) for network in networks)
 
 
 def _is_loopback(address: str) -> bool:
