@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Look": {
         "status": ("status", "Show sites, upstreams, servers and workers."),
+        "dashboard": ("dashboard", "Open the dashboard in a browser."),
         "ps": ("status", "Show every process of the apps."),
         "logs": ("logs", "Show what the apps print, or the access log."),
         "certificates": ("certificates", "Show certificates: from whom, until when, what is wrong."),
@@ -45,6 +46,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Set up": {
         "demo": ("demo", "Run the example: a film catalogue in two copies."),
         "learn": ("learn", "Explain web servers and balancing, with a simulation and drawings."),
+        "token": ("token", "Make, list and revoke the tokens of the admin API."),
         "hosts": ("hosts", "Show or write the lines for the hosts file."),
         "trust": ("trust", "Have this machine and its browsers believe the local CA."),
         "password": ("password", "Make a line for a file of names and passwords."),

@@ -9,6 +9,7 @@ import click
 
 from gapura.cli import render, talk
 from gapura.cli.place import Place, json_option, short, takes_place
+from gapura.config.plan_admin import UPSTREAM
 
 Document = dict[str, Any]
 PATIENCE = 5.0
@@ -29,6 +30,8 @@ def status(place: Place, as_json: bool) -> None:
         return
     _processes(document)
     _sites(document)
+    if document.get("dashboards"):
+        click.echo(f"Dashboard: {', '.join(document['dashboards'])}")
     for upstream in document["upstreams"]:
         _servers(upstream)
 
@@ -107,7 +110,7 @@ def goes_to(route: Document) -> str:
     """What a route does, in a few words."""
     match route.get("action"):
         case "proxy":
-            return f"→ {route.get('upstream', '')}"
+            return "dashboard" if route.get("upstream") == UPSTREAM else f"→ {route.get('upstream', '')}"
         case "files":
             return f"files in {route['folder']}" if route.get("folder") else "files"
         case "redirect":
