@@ -1,8 +1,8 @@
 """The records: shared memory with what became of the last requests, for `gapura explain ID`, `gapura why` and the dashboard.
 
-Like the board it is made by the master and works without locks: **each column is written by one worker**, which has two rings in
+Like the board it is made by the master and works without locks: **each column is written by one worker**, which has three rings in
 it. `RECENT` takes a sample of all requests (all of them as long as there are not many), `FAILED` those that somebody may ask about:
-answered with 500 or above, broken off, given up by the client, sent to more than one server, or slow.
+answered with 500 or above, broken off, given up by the client, sent to more than one server, or slow. `TRACED` takes those that control tells a collector (`[tracing]`).
 
 A record has a fixed size. `number` counts what was ever written to its ring, from 1, and says its place: so a reader sees that a
 record was overwritten by a later one. A checksum stands before it: so a reader sees that a record is only half there. Such records
@@ -24,11 +24,11 @@ from gapura.board import COLUMNS
 MAGIC: Final = 0x4741_5055_5241_5201
 """ASCII "GAPURAR" and the layout's version."""
 
-RECENT, FAILED = range(2)
-RINGS: Final = ("recent", "failed")
-PLACES: Final = (4096, 1024)
+RECENT, FAILED, TRACED = range(3)
+RINGS: Final = ("recent", "failed", "traced")
+PLACES: Final = (4096, 1024, 4096)
 """Records that each ring has room for."""
-SIZE_OF_RECORD: Final = 400
+SIZE_OF_RECORD: Final = 432
 TRIALS: Final = 4
 """Attempts of one request that a record has room for: the last ones, but the first always."""
 
@@ -56,6 +56,9 @@ FIELDS: Final = (
     ("sent", "Q", "bytes of the body sent to the client"),
     ("received", "Q", "bytes of the body received from it"),
     ("trials", f"{TRIALS * 12}s", "attempts that failed: server (I), slot (H), cause (B), 0, µs since `started` (I)"),
+    ("trace", "16s", "id of the trace that the request belongs to, 0 without one"),
+    ("parent", "8s", "in that trace, the caller's span, 0 when the trace begins here"),
+    ("span", "Q", "in that trace, the span of this request; the first try has the next number, and so on"),
     ("texts", "232s", "id, client, method, host, note, path, with a zero byte between two; the path is cut to what is left"),
 )
 """Name, type (`struct`, little-endian, no padding) and meaning. Times from `accepted` to `ended` are relative to `started`."""
@@ -90,7 +93,7 @@ TEXTS: Final = 232
 """Bytes for all texts of a record."""
 
 HEADER: Final = mmap.PAGESIZE
-"""Bytes. Cells of 8 bytes: the magic, then at `COUNTS` for each column how many records were ever written to its two rings."""
+"""Bytes. Cells of 8 bytes: the magic, then at `COUNTS` for each column how many records were ever written to its rings."""
 COUNTS: Final = 8
 COLUMN: Final = -(-sum(PLACES) * SIZE_OF_RECORD // mmap.PAGESIZE) * mmap.PAGESIZE
 SIZE: Final = HEADER + COLUMNS * COLUMN
@@ -134,6 +137,9 @@ class Record(NamedTuple):
     connected: int | None = None
     answered: int | None = None
     trials: tuple[Trial, ...] = ()
+    trace: str = ""  # hexadecimal, as the next; "" without one
+    parent: str = ""
+    span: int = 0
     column: int = -1  # given by the reader, as the next two
     ring: int = RECENT
     number: int = 0
@@ -176,7 +182,7 @@ class Records:
 
     def write(self, ring: int, record: Record) -> None:
         """Add a record to a ring of this column; it takes the oldest one's place."""
-        count = COUNTS + 2 * self.column + ring
+        count = COUNTS + len(PLACES) * self.column + ring
         number = self._cells[count] + 1
         start = _place(self.column, ring, number)
         packed = _pack(record, number)
@@ -187,12 +193,12 @@ class Records:
 
     def written(self) -> dict[tuple[int, int], int]:
         """For each (column, ring) that has any: how many records were ever written to it."""
-        counts = self._cells[COUNTS : COUNTS + 2 * COLUMNS].tolist()
-        return {divmod(index, 2): count for index, count in enumerate(counts) if count}
+        counts = self._cells[COUNTS : COUNTS + len(PLACES) * COLUMNS].tolist()
+        return {divmod(index, len(PLACES)): count for index, count in enumerate(counts) if count}
 
     def read(self, column: int, ring: int, after: int = 0, most: int = 1 << 30) -> list[Record]:
         """The records of a ring with numbers above `after`, the oldest first, at most the `most` newest."""
-        count: int = self._cells[COUNTS + 2 * column + ring]
+        count: int = self._cells[COUNTS + len(PLACES) * column + ring]
         first = max(after, count - most, count - PLACES[ring]) + 1
         found = (self._at(column, ring, number) for number in range(first, count + 1))
         return [record for record in found if record is not None]
@@ -240,8 +246,7 @@ class Records:
 
 def _place(column: int, ring: int, number: int) -> int:
     """Where a record lies."""
-    before = PLACES[RECENT] if ring == FAILED else 0
-    return HEADER + column * COLUMN + (before + (number - 1) % PLACES[ring]) * SIZE_OF_RECORD
+    return HEADER + column * COLUMN + (sum(PLACES[:ring]) + (number - 1) % PLACES[ring]) * SIZE_OF_RECORD
 
 
 def _cut(text: str, most: int) -> bytes:
@@ -268,6 +273,7 @@ def _pack(record: Record, number: int) -> bytes:
         b"".join(
             _TRIAL.pack(trial.server, trial.slot, trial.cause, min(max(trial.at, 0) // 1000, 0xFFFFFFFF)) for trial in trials
         ),
+        bytes.fromhex(record.trace), bytes.fromhex(record.parent), record.span,
         texts,
     )  # fmt: skip
     return packed[4:]
@@ -276,7 +282,8 @@ def _pack(record: Record, number: int) -> bytes:
 def _unpack(raw: bytes, column: int, ring: int) -> Record:
     (
         _, flags, status, number, started, row, slot, server, tries, cause, attempts,
-        accepted, tls, routed, first_claimed, claimed, connected, answered, ended, sent, received, trials, texts,
+        accepted, tls, routed, first_claimed, claimed, connected, answered, ended, sent, received, trials,
+        trace, parent, span, texts,
     ) = _WHOLE.unpack(raw)  # fmt: skip
     words: list[str] = texts.rstrip(b"\0").decode("latin-1").split("\0")
     name, client, method, host, note, path, *_ = [*words, *("",) * 6]
@@ -287,7 +294,7 @@ def _unpack(raw: bytes, column: int, ring: int) -> Record:
     return Record(
         name, started, ended, row, status, cause, flags, tries, server, slot, method, path, host, client, note, sent, received,
         _moment(accepted), _moment(tls), _moment(routed), _moment(first_claimed), _moment(claimed), _moment(connected),
-        _moment(answered), tried, column, ring, number,
+        _moment(answered), tried, trace.hex() if any(trace) else "", parent.hex() if any(parent) else "", span, column, ring, number,
     )  # fmt: skip
 
 

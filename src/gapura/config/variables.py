@@ -49,6 +49,7 @@ REQUEST: Final = {
     "ssl_server_name": "TLS: the name that the client asked for",
     "time_iso8601": "local time, such as 2026-11-22T14:03:07+0700",
     "time_local": "local time, such as 22/Nov/2026:14:03:07 +0700",
+    "trace_id": "id of the trace that the request belongs to (W3C Trace Context), - without one",
     "upstream": "name of the upstream, - without one",
     "uri": "path, decoded and without dot segments",
 }

@@ -23,6 +23,7 @@ class ProxyOptions:
         "edit",
         "same",
         "served_by",
+        "traced",
         "tunnel_ns",
     )
 
@@ -38,7 +39,9 @@ class ProxyOptions:
         target: Callable[[Exchange], bytes] | None,
         served_by: bool,
         edit: Callable[[Exchange, list[bytes]], list[bytes]] | None = None,
+        traced: Callable[[Exchange], None] | None = None,
     ) -> None:
+        """`traced` is called before each try of a request, so that its head says which try of which trace it is."""
         self.connect_ns = connect_ns
         self.read_ns = read_ns
         self.send_ns = send_ns
@@ -48,7 +51,8 @@ class ProxyOptions:
         self.key = key
         self.target = target
         self.edit = edit
-        self.same = not (target or host_header or edit)
+        self.traced = traced
+        self.same = not (target or host_header or edit or traced)
         """Nothing is changed: target, Host and header lines go on as they came."""
         self.served_by = served_by
 
@@ -66,6 +70,8 @@ def request_bytes(exchange: Exchange, options: ProxyOptions, server: Server) -> 
     if not options.same:
         host = options.host_header or host
         target = options.target(exchange) if options.target else target
+        if options.traced is not None:
+            options.traced(exchange)
     lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (head.method, target, host), *head.lines]
     if head.length_seen or head.upgrade or head.wants_trailers:
         lines += _framing(head)

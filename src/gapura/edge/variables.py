@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gapura.config.plan import join_address
 from gapura.config.variables import PATTERN
-from gapura.wire.headers import cookies, find
+from gapura.wire.headers import cookies, find, find_all
+from gapura.wire.trace_context import parse_traceparent
 
 if TYPE_CHECKING:
     from gapura.edge.encrypted import Encrypted
@@ -58,6 +59,16 @@ def _rest(exchange: Exchange) -> bytes:
 def _tls(exchange: Exchange) -> Encrypted | None:
     """TLS of the client's connection, None without it."""
     return getattr(exchange.sink, "tls", None)
+
+
+def _trace_id(exchange: Exchange) -> bytes:
+    """The id that is told to servers, else the one that came: without `[tracing]` that is the same."""
+    trace = getattr(exchange, "trace", None)
+    if trace is not None:
+        return bytes(trace.id)
+    said = find_all(exchange.head.lines, b"traceparent")
+    parent = parse_traceparent(said[0]) if len(said) == 1 else None
+    return parent.trace if parent is not None else b"-"
 
 
 def _port(which: str) -> Getter:
@@ -120,6 +131,7 @@ VARIABLES: Final[dict[str, Getter]] = {
     "ssl_server_name": lambda exchange: tls.server_name if (tls := _tls(exchange)) else b"",
     "server_name": _site,
     "route": lambda exchange: exchange.route.name if exchange.route else b"-",
+    "trace_id": _trace_id,
     "upstream": lambda exchange: exchange.route.plan["upstream"].encode() or b"-" if exchange.route else b"-",
     "server": lambda exchange: exchange.server.id_bytes if exchange.server else b"-",
     "upstream_addr": _upstream_addr,

@@ -42,6 +42,11 @@ def parse_traceparent(value: bytes) -> Parent | None:
     return Parent(trace, span, bool(int(flags, 16) & SAMPLED))
 
 
+def span_of(first: int, number: int) -> bytes:
+    """The id of the span that is `number` after the first one, never all 0 (64 bits, in hexadecimal)."""
+    return b"%016x" % ((first + number) % (1 << 64) or 1 << 63)
+
+
 def traceparent(trace: bytes, span: bytes, sampled: bool) -> bytes:
     """The header's value, of version 00."""
     return b"00-%b-%b-%b" % (trace, span, b"01" if sampled else b"00")
