@@ -2,7 +2,8 @@
 
 Like the board it is made by the master and works without locks: **each column is written by one worker**, which has three rings in
 it. `RECENT` takes a sample of all requests (all of them as long as there are not many), `FAILED` those that somebody may ask about:
-answered with 500 or above, broken off, given up by the client, sent to more than one server, or slow. `TRACED` takes those that control tells a collector (`[tracing]`).
+answered with 500 or above, broken off, given up by the client, sent to more than one server, or slow. `TRACED` takes those that
+control tells a collector of traces.
 
 A record has a fixed size. `number` counts what was ever written to its ring, from 1, and says its place: so a reader sees that a
 record was overwritten by a later one. A checksum stands before it: so a reader sees that a record is only half there. Such records
@@ -279,6 +280,10 @@ def _pack(record: Record, number: int) -> bytes:
     return packed[4:]
 
 
+def _digits(raw: bytes) -> str:
+    return raw.hex() if any(raw) else ""
+
+
 def _unpack(raw: bytes, column: int, ring: int) -> Record:
     (
         _, flags, status, number, started, row, slot, server, tries, cause, attempts,
@@ -294,7 +299,7 @@ def _unpack(raw: bytes, column: int, ring: int) -> Record:
     return Record(
         name, started, ended, row, status, cause, flags, tries, server, slot, method, path, host, client, note, sent, received,
         _moment(accepted), _moment(tls), _moment(routed), _moment(first_claimed), _moment(claimed), _moment(connected),
-        _moment(answered), tried, trace.hex() if any(trace) else "", parent.hex() if any(parent) else "", span, column, ring, number,
+        _moment(answered), tried, _digits(trace), _digits(parent), span, column, ring, number,
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ chooses the same traces."""
 
 
 class Trace:
-    """The place of one exchange in its trace. Ids are lower-case hexadecimal, but for `span`, a number that those of tries follow."""
+    """The place of one exchange in its trace. Ids are lower-case hexadecimal, but for `span`: a number that tries follow."""
 
     __slots__ = ("id", "parent", "span", "sampled", "line")
 
