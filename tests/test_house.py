@@ -150,7 +150,7 @@ def test_pure_code_imports_nothing_of_the_outside(path: Path) -> None:
     [
         ("master", {"pydantic", "click", "rich", "asyncio", "uvloop", "tree_sitter"}),
         ("edge", {"pydantic", "click", "rich", "tree_sitter"}),
-        ("control", {"pydantic", "click", "rich", "uvloop", "tree_sitter"}),
+        ("control", {"pydantic", "fastapi", "starlette", "uvicorn", "prometheus_client", "click", "rich", "uvloop", "tree_sitter"}),
         ("balance", {"pydantic", "asyncio", "ssl", "subprocess"}),
         ("wire", {"pydantic", "asyncio", "ssl", "subprocess"}),
         ("procs", {"pydantic", "asyncio", "ssl"}),
@@ -161,6 +161,7 @@ def test_a_process_stays_small(package: str, unwanted: set[str]) -> None:
     """Really import every module of a package in a fresh interpreter, and look at what came along."""
     parts = package.split(".")
     names = [module(path) for path in MODULES if module(path).split(".")[1 : 1 + len(parts)] == parts and path.stem != "__main__"]
+    names = [name for name in names if not name.startswith("gapura.control.api.")]  # imported at the first visitor
     assert names
     program = f"import sys, importlib\nfor name in {names}: importlib.import_module(name)\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True).stdout

@@ -67,4 +67,4 @@ def internal(site: SitePlan) -> bool:
 
 def row_of(plan: SitePlan | RoutePlan) -> int:
     """The row that the master gave a route, or a site for what it answers without one."""
-    return plan.get("row") or NOWHERE  # type: ignore[return-value]
+    return plan.get("row") or NOWHERE

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
-
-from gapura.config.plan import Plan
 
 HIDDEN: Final = "…"
 _VALUES: Final = frozenset(("env", "users"))
@@ -17,8 +16,8 @@ _PUBLIC: Final = frozenset(
 _ADDRESSES: Final = frozenset(("url", "endpoint"))
 
 
-def shown(plan: Plan) -> dict[str, Any]:
-    """A copy without secrets. (Files that hold secrets are named in it; what is in them is in no plan.)"""
+def shown(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a plan, or of a part of it, without secrets. (Files that hold secrets are named in it, and in no plan read.)"""
     found = _seen(plan, "")
     assert isinstance(found, dict)
     return found

@@ -35,6 +35,7 @@ PUBLIC: Final = 0o644
 _SEALED: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 _FOLDER: Final = re.compile(r"(?!\.)[a-z0-9_.:\[\]-]{1,253}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,256}", re.ASCII)
 _ANSWER: Final = re.compile(r"[A-Za-z0-9_.-]{16,512}", re.ASCII)
 _PEM: Final = re.compile(r"-----BEGIN [A-Z ]+-----\n[A-Za-z0-9+/=\n]+-----END [A-Z ]+-----\n", re.ASCII)
@@ -164,10 +165,12 @@ class Keeper:
             path = os.path.join(lib, "ca", "root.pem")
         elif kind == "file" and name in _files(plan):
             path = str(name)
+        elif kind == "log" and isinstance(name, str) and (log_path := _log(plan, name)):
+            path = log_path
         else:
             return -1, ""
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_NOFOLLOW if kind == "log" else 0))
         except FileNotFoundError:
             return -1, ""
         except OSError as error:
@@ -194,6 +197,15 @@ def _files(plan: Plan) -> list[str]:
         *update,
         *([acme["ca"]] if acme["ca"] else []),
     ]
+
+
+def _log(plan: Plan, instance: str) -> str:
+    """Where an instance of a running app ("web:0") writes what it prints; "" when there is none of the name."""
+    app, _, index = instance.rpartition(":")
+    known = plan["apps"].get(app)
+    if known is None or not _INDEX.fullmatch(index) or int(index) >= known["instances"]:
+        return ""
+    return os.path.join(plan["paths"]["logs"], f"{app}-{index}.log")
 
 
 def _lib(plan: Plan) -> str:

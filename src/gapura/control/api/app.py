@@ -14,7 +14,10 @@ from gapura.control.api.auth import Reader
 from gapura.control.api.context import Context
 from gapura.control.api.gate import Gate
 
-ROUTERS: Final = ("me",)
+ROUTERS: Final = (
+    *("me", "login", "status", "live", "history", "apps", "upstreams", "configuration", "maintenance", "certificates"),
+    *("explain", "trial", "logs", "events", "audit"),
+)
 """Modules of this package with a `router`, one for each noun, in the order in which they are asked."""
 
 

@@ -18,6 +18,7 @@ from gapura.ipc import Message
 if TYPE_CHECKING:
     from gapura.control.api.visitor import Visitor
     from gapura.control.audit import Audit
+    from gapura.control.borrower import Borrower
     from gapura.control.sessions import Sessions
 
 PATIENCE: Final = 120.0
@@ -60,6 +61,7 @@ class Context:
         """User id of the master."""
         self.audit: Audit | None = None
         self.sessions: Sessions | None = None
+        self.borrower: Borrower | None = None
 
     @property
     def running(self) -> Plan:
@@ -118,6 +120,12 @@ class Context:
             raise MasterSlow(f"the master has not answered for {timeout:.0f} s") from None
         finally:
             del self._asked[number]
+
+    async def lend(self, kind: str, name: str) -> int:
+        """A descriptor of a file that control may not open itself. Raises OSError."""
+        if self.borrower is None:
+            raise OSError("nobody lends it")
+        return await self.borrower.lend(kind, name)
 
     def replied(self, message: Message) -> None:
         """A reply of the master; one that nobody waits for any more is forgotten."""

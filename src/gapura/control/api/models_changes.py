@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from gapura.control.api.fields import Body, Model, Open, example
-from gapura.control.api.models_now import PictureUpstream
+from gapura.control.api.models_now import PictureServer, PictureUpstream
 
 MAX_TEXT = 1 << 20
 """Characters of a configuration that is sent in."""
@@ -51,10 +51,12 @@ class Changed(Open):
     changes: Annotated[list[str], Field(description="What is different, in sentences.", default_factory=list)]
 
 
-class ServerChanged(Changed):
+class ServerChanged(Model):
     """A server that was added, changed or removed."""
 
-    server: str = ""
+    generation: Annotated[int, Field(description="The configuration that is served now.")]
+    changes: Annotated[list[str], Field(description="What is different, in sentences.")]
+    server: Annotated[PictureServer | None, Field(description="As it is now; null: it is gone.")]
 
 
 class Configuration(Model):
@@ -132,7 +134,7 @@ class Trying(Body):
 
     site: Annotated[str, Field(min_length=1, max_length=253, description="Host name of a site.")]
     requests: Annotated[int, Field(ge=1, le=200)] = 20
-    per_second: Annotated[float, Field(gt=0, le=200, strict=False)] = 20.0
+    per_second: Annotated[float, Field(ge=1, le=200, strict=False)] = 20.0
 
 
 class Tried(Model):

@@ -43,6 +43,19 @@ class EventList(Model):
     events: list[Event]
 
 
+class SinkTested(Model):
+    """Where a test event went."""
+
+    sink: str
+    problem: Annotated[str, Field(description='What went wrong; "": it arrived.')]
+
+
+class EventsTested(Model):
+    """What came of a test event."""
+
+    sinks: list[SinkTested]
+
+
 class Change(Open):
     """An entry of the audit log."""
 

@@ -39,7 +39,8 @@ async def add(
     """Add a server to an upstream, as `gapura server add`. It stays through reloads and restarts until it is removed."""
     known.upstream(context, upstream)
     generation = etag.expected(context, if_match)
-    return await context.ask("server_add", upstream=upstream, **new.model_dump(exclude_none=True), **_meant(generation))
+    answer = await context.ask("server_add", upstream=upstream, **new.model_dump(exclude_none=True), **_meant(generation))
+    return _changed(context, upstream, new.address, answer)
 
 
 @router.patch(
@@ -58,12 +59,12 @@ async def change(
     generation = etag.expected(context, if_match)
     if wanted.weight is None and wanted.state is None:
         raise Refusal(422, "nothing is to be changed", "send weight, state or both")
-    answer: dict[str, Any] = {"server": found}
+    answer: dict[str, Any] = {}
     if wanted.weight is not None:
         answer |= await context.ask("server_weight", upstream=upstream, server=found, weight=wanted.weight, **_meant(generation))
     if wanted.state is not None:
         answer |= await context.ask("drain" if wanted.state == "draining" else "enable", upstream=upstream, address=found)
-    return answer
+    return _changed(context, upstream, found, answer)
 
 
 @router.delete(
@@ -78,7 +79,17 @@ async def remove(
 ) -> dict[str, Any]:
     """Remove a server, as `gapura server remove`. It gets nothing new, and ends what it has."""
     found = _server(context, upstream, server)
-    return await context.ask("server_remove", upstream=upstream, server=found, **_meant(etag.expected(context, if_match)))
+    generation = etag.expected(context, if_match)
+    answer = await context.ask("server_remove", upstream=upstream, server=found, **_meant(generation))
+    return _changed(context, upstream, found, answer)
+
+
+def _changed(context: Context, upstream: str, wanted: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a change: the master has committed it here before it answered."""
+    group = context.running["upstreams"].get(upstream)
+    servers = picture.upstream(context.known_board, group)["servers"] if group else []
+    found = next((one for one in servers if wanted in (one["id"], one["address"])), None)
+    return {"generation": context.generation, "changes": answer.get("changes") or [], "server": found}
 
 
 def _server(context: Context, name: str, wanted: str) -> str:
