@@ -9,7 +9,7 @@ from .build_log import LogPlans
 from .build_upstreams import absolute
 from .findings import Findings
 from .local_names import is_local
-from .plan_events import EventsPlan, WebhookPlan, default
+from .plan_events import CommandPlan, EventsPlan, WebhookPlan, default
 from .positions import Path
 from .schema_events import Events, Webhook
 
@@ -17,7 +17,7 @@ MOST_WEBHOOKS: Final = 20
 
 
 def events(findings: Findings, written: Events | None, folder: str, logs: LogPlans) -> EventsPlan | None:
-    """The plan of `[events]`; None when nothing is said there: `plan_events.default`. Notes the log among those that are rotated."""
+    """The plan of `[events]`; None when nothing is said there (`plan_events.default`). Notes the log for rotation."""
     if written is None:
         logs.add(default(logs.paths["logs"])["log"], None, ("events",))
         return None
@@ -28,10 +28,13 @@ def events(findings: Findings, written: Events | None, folder: str, logs: LogPla
     if len(written.webhooks) > MOST_WEBHOOKS:
         findings.error(("events", "webhooks"), f"there are more than {MOST_WEBHOOKS} webhooks", "one of them may pass events on")
     command = written.on_event
+    on_event: CommandPlan | None = None
+    if command is not None:
+        on_event = {"command": command.command, "only": command.only, "timeout": command.timeout}
     return {
         "log": path,
         "error_share": written.error_share,
-        "on_event": command and {"command": command.command, "only": command.only, "timeout": command.timeout},
+        "on_event": on_event,
         "webhooks": [_webhook(findings, index, hook, folder) for index, hook in enumerate(written.webhooks)],
     }
 

@@ -23,6 +23,7 @@ class Events:
         self.send: Callable[[Message], None] = lambda message: None
         self._unheard: deque[tuple[int, Draft]] = deque(maxlen=KEPT)
         self._number = 0
+        self._tests: dict[int, list[Any] | None] = {}
 
     def tell(self, type: str, subject: str, text: str, /, *, severity: str = "", **data: Any) -> None:
         """Take note of an event of this moment."""
@@ -41,6 +42,23 @@ class Events:
         """Tell a new control what the one before it has not confirmed."""
         for number, event in self._unheard:
             send(_message(number, event))
+
+    def test(self) -> int:
+        """Have control try all sinks; a number to ask `tested` with."""
+        number = len(self._tests) + 1
+        self._tests[number] = None
+        self.send({"type": "test_events", "id": number})
+        return number
+
+    def answered(self, message: Message) -> None:
+        """Control tells what became of a test."""
+        number, outcomes = message.get("id"), message.get("outcomes")
+        if isinstance(number, int) and number in self._tests and isinstance(outcomes, list):
+            self._tests[number] = outcomes
+
+    def tested(self, number: int) -> list[Any] | None:
+        """Sinks, each with "" or what went wrong; None while control tries."""
+        return self._tests[number]
 
 
 def _message(number: int, event: Draft) -> Message:

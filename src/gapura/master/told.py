@@ -17,6 +17,7 @@ TYPES: Final = {
     "drain": "server.changed",
     "enable": "server.changed",
     "server_weight": "server.changed",
+    "server_reset": "server.changed",
     "server_add": "server.added",
     "server_remove": "server.removed",
     "token_create": "token.created",
@@ -31,10 +32,11 @@ _DONE: Final = {
     "enable": "enabled",
     "server_add": "added",
     "server_remove": "removed",
+    "server_reset": "as the file says again",
     "token_create": "the token was made",
     "token_revoke": "the token was taken back",
 }
-FIELDS: Final = ("app", "index", "instances", "upstream", "address", "weight", "token")
+FIELDS: Final = ("app", "index", "instances", "upstream", "address", "server", "weight", "token")
 """Arguments of commands that events hold."""
 CHANGES: Final = 20
 """Sentences about a change that its event holds."""
@@ -69,7 +71,7 @@ def _subject(message: Message) -> str:
         index = message.get("index")
         return str(message["app"]) if index is None else f"{message['app']}:{index}"
     if "upstream" in message:
-        return f"{message['upstream']}/{message.get('address', '')}"
+        return f"{message['upstream']}/{message.get('address') or message.get('server') or ''}".removesuffix("/")
     return str(message.get("token", ""))
 
 
