@@ -69,12 +69,15 @@ class ConfigError(GapuraError):
 
 @dataclass(slots=True)
 class CommandError(GapuraError):
-    """A command that cannot be carried out."""
+    """A command that cannot be carried out. `code` tells programs why: "conflict" (it goes by what is no longer so), "forbidden",
+    "missing" (there is none of that name), or "" for the rest.
+    """
 
     message: str
     hint: str = ""
     exit_status: int = EXIT_FAILURE
     problems: list[Problem] = field(default_factory=list)
+    code: str = ""
 
     def __str__(self) -> str:
         return self.message

@@ -39,9 +39,21 @@ def test_a_real_file(loop: Loop, tmp_path: Path) -> None:
     file = tmp_path / "gapura.toml"
     us = pwd.getpwuid(os.geteuid()).pw_name
     file.write_text(f'[sites."x.localhost"]\nrespond = "hello"\n[edge]\nhttp = "127.0.0.1:8080"\nuser = "{us}"\n')
-    plan, warnings = finish(loop, load(loop, str(file)))
+    plan, warnings, texts = finish(loop, load(loop, str(file)))
     assert plan["sites"][0]["hosts"] == ["x.localhost"]
     assert warnings == []
+    assert texts == {str(file): file.read_text()}
+
+
+def test_a_text_in_the_place_of_the_files(loop: Loop, tmp_path: Path) -> None:
+    file = tmp_path / "gapura.toml"
+    file.write_text('[sites."x.localhost"]\nrespond = "hello"\n')
+    us = pwd.getpwuid(os.geteuid()).pw_name
+    text = f'[sites."y.localhost"]\nrespond = "hello"\n[edge]\nhttp = "127.0.0.1:8080"\nuser = "{us}"\n'
+    loaded = finish(loop, load(loop, str(file), job={"texts": {str(file): text}}))
+    assert loaded.plan["sites"][0]["hosts"] == ["y.localhost"]
+    assert loaded.texts == {str(file): text}
+    assert "x.localhost" in file.read_text()
 
 
 def test_every_problem_arrives(loop: Loop, tmp_path: Path) -> None:
@@ -82,7 +94,7 @@ def test_no_descriptor_is_left_open(loop: Loop) -> None:
 
 def test_a_config_process_that_takes_too_long_is_ended(loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "PATIENCE", 0.3)
-    script = "import os, sys, time; os.symlink(str(os.getpid()), sys.argv[1]); time.sleep(60)"
+    script = "import os, sys, time; os.symlink(str(os.getpid()), sys.argv[-1]); time.sleep(60)"
     with pytest.raises(CommandError, match="takes longer than"):
         finish(loop, load(loop, str(tmp_path / "pid"), [sys.executable, "-S", "-c", script]))
     _, status = os.waitpid(int(os.readlink(tmp_path / "pid")), 0)

@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_what_was_and_nothing_else(tmp_path: Path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gapura.master.maintenance.json.dump", full)
+    monkeypatch.setattr("gapura.master.kept.json.dump", full)
     maintenance.close(["b"], 0.0, "")
     maintenance.write()
     assert [path.name for path in tmp_path.iterdir()] == [NAME]

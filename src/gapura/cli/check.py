@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 
 import click
 
 from gapura.cli.place import Place, json_option, short, takes_place
+from gapura.config.place import paths_of
 from gapura.config.plan import Plan, join_address, listens, upstreams_of
 from gapura.errors import EXIT_CONFIG, ConfigError, Problem
 
@@ -23,12 +25,15 @@ def check(ctx: click.Context, place: Place, as_json: bool) -> None:
     plan, problems = examine(place)
     errors = [problem for problem in problems if not problem.warning]
     if as_json:
-        click.echo(json.dumps({"ok": not errors, "problems": [problem.as_dict() for problem in problems]}, indent=2))
+        document = {"ok": not errors, "problems": [problem.as_dict() for problem in problems], "overrides": said_since(place)}
+        click.echo(json.dumps(document, indent=2))
     else:
         for problem in problems:
             click.echo(problem.render(), err=True)
         if plan is not None and not errors:
             click.echo(summary(plan))
+            for sentence in said_since(place):
+                click.echo(f"stays: {sentence}")
         else:
             click.echo(f"{len(errors)} error{'s' if len(errors) != 1 else ''} in {short(place.file)}", err=True)
     ctx.exit(EXIT_CONFIG if errors else 0)
@@ -55,6 +60,15 @@ def examine(place: Place) -> tuple[Plan | None, list[Problem]]:
     from gapura.config.check import check as ask_machine
 
     return plan, ask_machine(plan, place.file)
+
+
+def said_since(place: Place) -> list[str]:
+    """What commands have said of single servers: it holds beside the file."""
+    from gapura.config.overrides import sentences
+    from gapura.master.overrides import NAME, KeptOverrides
+
+    lib = paths_of(place.file)["lib"]
+    return sentences(KeptOverrides(lib).said) if os.access(os.path.join(lib, NAME), os.R_OK) else []
 
 
 def summary(plan: Plan) -> str:

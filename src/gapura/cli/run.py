@@ -54,6 +54,8 @@ def reload(place: Place, as_json: bool) -> None:
         return
     for change in result.get("changes") or ["nothing has changed"]:
         click.echo(change)
+    for sentence in result.get("overrides") or ():
+        click.echo(f"stays: {sentence}")
     click.echo(f"Generation {result.get('generation')} is serving.")
 
 

@@ -23,15 +23,16 @@ def status(place: Place, as_json: bool) -> None:
     """Show sites, upstreams, servers and workers.
 
     A server is up, down, benched (it reached max_fails), unhealthy (it fails its checks), draining or disabled (by `gapura drain`).
+    What commands have changed (`gapura server`) is told below its upstream.
     """
     document = talk.ask(place, "status", timeout=talk.PATIENCE)
     if as_json:
         click.echo(json.dumps(document, indent=2))
         return
     _processes(document)
-    _sites(document)
     if document.get("dashboards"):
         click.echo(f"Dashboard: {', '.join(document['dashboards'])}")
+    _sites(document)
     for upstream in document["upstreams"]:
         _servers(upstream)
 
@@ -123,7 +124,8 @@ def _servers(upstream: Document) -> None:
     click.echo()
     click.echo(f"{click.style(upstream['name'], bold=True)} ({upstream['policy']})")
     if not upstream["servers"]:
-        click.echo("  no server: its name does not resolve, or the app has no instances")
+        click.echo("  no server: its name does not resolve, the app has no instances, or all were removed")
+        _overrides(upstream)
         return
     by_address = [server["id"] == server["address"] for server in upstream["servers"]]
     render.table(
@@ -140,6 +142,22 @@ def _servers(upstream: Document) -> None:
             for server, same in zip(upstream["servers"], by_address, strict=True)
         ],
     )
+    _overrides(upstream)
+
+
+def _overrides(upstream: Document) -> None:
+    """What is not as the file says."""
+    lines = [f"{server['id']}: added" for server in upstream["servers"] if server.get("added")]
+    lines += [
+        f"{server['id']}: weight {server['weight']}, the file says {server['file_weight']}"
+        for server in upstream["servers"]
+        if server.get("file_weight") is not None
+    ]
+    lines += [f"{label}: removed" for label in upstream.get("removed", ())]
+    for line in lines:
+        click.echo(click.style(f"  {line}", fg="yellow"))
+    if lines:
+        click.echo(f"  (said by commands; `gapura server reset {upstream['name']}` makes it as the file says)")
 
 
 def _instance(app: Document, instance: Document) -> tuple[object, ...]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .addresses import is_loopback
 from .build_acme import acme, check_wildcards
-from .build_apps import build_app, check_ports, cpu_count
 from .build_admin import admin, check_doors
+from .build_apps import build_app, check_ports, cpu_count
 from .build_error_pages import edge_pages
 from .build_events import events
 from .build_listeners import http_listeners, https_listeners
@@ -18,7 +19,8 @@ from .build_tracing import tracing
 from .build_upstreams import Resolver, Upstreams
 from .findings import Findings
 from .place import paths_of
-from .plan import FORMAT, EdgePlan, ListenPlan, Plan, listens, upstreams_of
+from .plan import FORMAT, EdgePlan, ListenPlan, Plan, SitePlan, UpstreamPlan, listens, upstreams_of
+from .positions import Path
 from .schema import Document
 from .schema_edge import Edge
 
@@ -51,9 +53,9 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
     edge["https"] = https_listeners(findings, document.edge, edge["http"], sites.plans)
     upstreams.resolve(resolver)
     _check_slots(findings, upstreams)
-    check_ports(findings, apps, listens(edge))
-    _check_circles(findings, upstreams, sites, listens(edge))
     check_doors(findings, upstreams, paths["run"])
+    check_ports(findings, apps, listens(edge))
+    check_circles(findings, upstreams.plans, upstreams.paths, sites.plans, listens(edge))
     upstreams.settle_health(sites.host_of)
     return {
         "format": FORMAT,
@@ -61,9 +63,9 @@ def build(findings: Findings, document: Document, resolver: Resolver) -> Plan:
         "folder": folder,
         "paths": paths,
         "edge": edge,
+        "admin": admin(document.admin),
         "apps": apps,
         "upstreams": upstreams.plans,
-        "admin": admin(document.admin),
         "sites": sites.plans,
         "events": events(findings, document.events, folder, logs),
     }
@@ -76,13 +78,19 @@ def _check_slots(findings: Findings, upstreams: Upstreams) -> None:
         findings.error((), f"the file has more servers than there is room for: {needed} of {MAX_SLOTS}", "an instance counts twice")
 
 
-def _check_circles(findings: Findings, upstreams: Upstreams, sites: Sites, listeners: list[ListenPlan]) -> None:
+def check_circles(
+    findings: Findings,
+    upstreams: Mapping[str, UpstreamPlan],
+    paths: Mapping[str, Path],
+    sites: Sequence[SitePlan],
+    listeners: list[ListenPlan],
+) -> None:
     """A server that is one of our own listeners gets requests from itself, without end; another Host may mean another site."""
     own = {(listener["host"], listener["port"]) for listener in listeners}
-    used = {name for site in sites.plans for route in site["routes"] if not route["host_header"] for name in upstreams_of(route)}
-    asked = [route["access"]["forward_auth"] for site in sites.plans for route in site["routes"] if route["access"]]
+    used = {name for site in sites for route in site["routes"] if not route["host_header"] for name in upstreams_of(route)}
+    asked = [route["access"]["forward_auth"] for site in sites for route in site["routes"] if route["access"]]
     used |= {asking["upstream"] for asking in asked if asking is not None and not asking["host"]}
-    for name, plan in upstreams.plans.items():
+    for name, plan in upstreams.items():
         if plan["app"] or name not in used:
             continue
         for server in plan["servers"]:
@@ -91,7 +99,7 @@ def _check_circles(findings: Findings, upstreams: Upstreams, sites: Sites, liste
             if (host, port) in own or (is_loopback(host) and (every, port) in own):
                 message = f"{server['name'] or server['id']} is Gapura itself: requests would go round in circles"
                 hint = "write the port that the application listens on, or give [edge] another http"
-                findings.error(upstreams.paths[name], message, hint)
+                findings.error(paths[name], message, hint)
 
 
 def _names(findings: Findings) -> dict[str, str]:

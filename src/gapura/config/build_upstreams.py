@@ -11,7 +11,9 @@ from .addresses import Address, AddressError, is_made_up, is_private, parse_serv
 from .build_balancing import check_balancing, queue_timeout, sticky
 from .build_tls import upstream_tls
 from .findings import Findings
-from .plan import HealthPlan, NamePlan, ServerPlan, UpstreamPlan, expand
+from .place import paths_of
+from .plan import STANDARD, DefaultsPlan, HealthPlan, NamePlan, ServerPlan, UpstreamPlan, expand, without_twins
+from .plan_admin import DASHBOARD, UPSTREAM
 from .positions import Path
 from .schema_app import App
 from .schema_tls import UpstreamTls
@@ -48,11 +50,11 @@ class Upstreams:
         """An upstream of the file."""
         path: Path = ("upstreams", name)
         check_name(self.findings, path, name)
-        plan = self._start(name, path, upstream)
+        plan = self.start(name, path, upstream)
         check_balancing(self.findings, path, upstream, upstream.servers)
         seen: set[str] = set()
         for index, server in enumerate(upstream.servers):
-            self._add_server(plan, (*path, "servers", index), upstream, server, seen)
+            self.add_server(plan, (*path, "servers", index), upstream, server, seen)
         servers = upstream.servers
         if servers and all(server.backup for server in servers):
             hint = "leave backup out of at least one"
@@ -60,7 +62,7 @@ class Upstreams:
 
     def add_app(self, name: str, app: App, instances: int) -> None:
         """The upstream that an app is: its instances are its servers, their ports are on the board."""
-        plan = self._start(name, ("apps", name), app)
+        plan = self.start(name, ("apps", name), app)
         plan["app"] = True
         check_balancing(self.findings, ("apps", name), app)
         for index in range(instances):
@@ -74,9 +76,19 @@ class Upstreams:
         if name not in self.plans:
             server = Server(address=str(address))
             words = Upstream(servers=[server], tls=UpstreamTls() if secure else None)
-            plan = self._start(name, path, words)
-            self._add_server(plan, path, words, server, set())
+            plan = self.start(name, path, words)
+            self.add_server(plan, path, words, server, set())
         return name
+
+    def add_dashboard(self, path: Path) -> str:
+        """Control itself, for `dashboard = true`. It is never given up: its socket outlives it, and events may be an hour apart."""
+        if UPSTREAM not in self.plans:
+            socket = os.path.join(paths_of(self.findings.sources.file)["run"], f"{DASHBOARD}.sock")
+            server = Server(address=f"unix:{socket}")
+            words = Upstream(servers=[server], read_timeout=3600.0, max_fails=0, health=Health(enabled=False))
+            plan = self.start(UPSTREAM, path, words)
+            plan["servers"].append(self._server(Address("", 0, socket), server, words))
+        return UPSTREAM
 
     def resolve(self, resolver: Resolver) -> None:
         """Give the DNS names their addresses; one without any is only a warning: it degrades its own routes."""
@@ -89,12 +101,7 @@ class Upstreams:
                 meant = f'did you mean "{near}", without a port? ' if near and near != upstream["name"] else ""
                 hint = f"{meant}it is asked again and again, until then requests get 503"
                 self.findings.warn(path, f"the name {name['host']} does not resolve", hint)
-            taken = {server["id"] for server in upstream["servers"]}
-            upstream["servers"] = [
-                server
-                for server in expand(upstream, name["host"], name["port"], addresses)
-                if server["id"] not in taken or server["name"] != f"{name['host']}:{name['port']}"
-            ]
+            upstream["servers"] = without_twins(expand(upstream, name["host"], name["port"], addresses))
 
     def settle_health(self, hosts: Mapping[str, str]) -> None:
         """Decide on active checks once the addresses are known. `hosts` has the site's host that leads to an upstream."""
@@ -106,7 +113,8 @@ class Upstreams:
             if health.enabled:
                 upstream["health"] = _health(health, hosts.get(name, "localhost"))
 
-    def _start(self, name: str, path: Path, words: Balancing) -> UpstreamPlan:
+    def start(self, name: str, path: Path, words: Balancing) -> UpstreamPlan:
+        """An upstream without its servers."""
         if words.policy == "hash" and not words.key and not self.findings.is_faulty((*path, "key")):
             self.findings.error((*path, "policy"), 'the policy "hash" needs a key', 'write key = "$uri" or key = "$remote_addr"')
         if words.policy != "hash" and (words.key or words.consistent):
@@ -120,6 +128,7 @@ class Upstreams:
             "consistent": words.consistent,
             "servers": [],
             "names": [],
+            "defaults": _defaults(words),
             "health": None,
             "hold": words.hold,
             "sticky": sticky(name, words),
@@ -138,7 +147,8 @@ class Upstreams:
         self._health[name] = words.health
         return plan
 
-    def _add_server(self, plan: UpstreamPlan, path: Path, words: Balancing, server: Server, seen: set[str]) -> None:
+    def add_server(self, plan: UpstreamPlan, path: Path, words: Balancing, server: Server, seen: set[str]) -> None:
+        """One of its servers; `seen` are the labels before it."""
         try:
             address = parse_server(server.address)
         except AddressError as error:
@@ -184,6 +194,16 @@ class Upstreams:
             "down": server.down,
             "slots": [],
         }
+
+
+def _defaults(words: Balancing) -> DefaultsPlan | None:
+    written: DefaultsPlan = {
+        "max_fails": words.max_fails,
+        "fail_timeout": words.fail_timeout,
+        "max_conns": words.max_conns,
+        "slow_start": words.slow_start or None,
+    }
+    return None if written == STANDARD else written
 
 
 def _all_private(upstream: UpstreamPlan) -> bool:

@@ -95,6 +95,7 @@ def plain_upstream(upstream: UpstreamPlan) -> dict[str, Any]:
     """An upstream without what the master fills in and what DNS answers: only what people wrote."""
     plain: dict[str, Any] = dict(upstream)
     plain["servers"] = [{**server, "slots": []} for server in upstream["servers"] if not server["name"]]
+    plain.pop("defaults", None)  # what it changes is seen in the servers
     return plain
 
 
@@ -147,7 +148,7 @@ def _upstream_details(old: Plan, new: Plan, change: Change) -> list[str]:
     out: list[str] = []
     for name in change.upstreams.changed:
         one, other = old["upstreams"][name], new["upstreams"][name]
-        before, after = _written(one), _written(other)
+        before, after = written_servers(one), written_servers(other)
         difference = _compare(before, after)
         out += [f"upstream {name}: server {server} added" for server in difference.added]
         out += [f"upstream {name}: server {server} removed" for server in difference.removed]
@@ -163,9 +164,9 @@ def _upstream_details(old: Plan, new: Plan, change: Change) -> list[str]:
     return out
 
 
-def _written(upstream: UpstreamPlan) -> dict[str, ServerPlan]:
+def written_servers(upstream: UpstreamPlan) -> dict[str, ServerPlan]:
     """The servers as people wrote them: addresses by id, names by name."""
-    servers = {server["id"]: server for server in upstream["servers"] if not server["name"]}
+    servers: dict[str, ServerPlan] = {item["id"]: {**item, "slots": []} for item in upstream["servers"] if not item["name"]}
     return servers | {join_address(name["host"], name["port"]): name["server"] for name in upstream["names"]}
 
 

@@ -81,13 +81,16 @@ def resolve(names: Sequence[str]) -> Mapping[str, list[str]]:
     return dict(found)
 
 
-def check(plan: Plan, file: str) -> list[Problem]:
-    """Problems and warnings about a plan on this machine, each with its place in `file`; the file's own warnings first."""
+def check(plan: Plan, file: str, texts: Mapping[str, str] | None = None) -> list[Problem]:
+    """Problems and warnings about a plan on this machine, each with its place in `file`; the file's own warnings first.
+
+    `texts` stand for the content of files.
+    """
     try:
-        warnings = examine(file, lambda names: _resolved(plan)).warnings
+        warnings = examine(file, lambda names: _resolved(plan), texts).warnings
     except ConfigError as error:
         return error.problems
-    findings = Findings(Sources(file))
+    findings = Findings(Sources(file, texts))
     if not findings.sources.data:
         findings.warn((), "the file is empty", 'write [sites."HOST"] with proxy or files; `gapura demo` makes an example')
     _check_listeners(findings, plan)

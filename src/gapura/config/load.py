@@ -32,12 +32,13 @@ def load(file: str, resolver: Resolver = offline) -> Plan:
     return examine(file, resolver).plan
 
 
-def examine(file: str, resolver: Resolver = offline) -> Loaded:
+def examine(file: str, resolver: Resolver = offline, texts: Mapping[str, str] | None = None) -> Loaded:
     """The plan of a configuration file and the warnings about it. Raises ConfigError with all problems.
 
     `resolver` gets the DNS names among the servers and answers with their addresses: this module asks no network itself.
+    `texts` stand for the content of files.
     """
-    sources = Sources(file)
+    sources = Sources(file, texts)
     findings = Findings(sources)
     if sources.broken:
         findings.close()

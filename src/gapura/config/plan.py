@@ -181,6 +181,7 @@ class RoutePlan(TypedDict):
     traffic: TrafficPlan | None
     files: FilesPlan | None  # how the files of `folder` are sent
     dashboard: DashboardPlan | None  # proxy: to control itself
+    row: NotRequired[int]  # of the metrics, filled in by the master
 
 
 class SitePlan(TypedDict):
@@ -191,6 +192,7 @@ class SitePlan(TypedDict):
     closed: ClosedPlan | None  # filled in by the master: it is in maintenance
     tls: SiteTlsPlan | None  # None: over HTTP only
     routes: list[RoutePlan]
+    row: NotRequired[int]  # of the metrics, for what it answers without a route; filled in by the master
 
 
 class AppPlan(TypedDict):

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from .plan import MAX_WEIGHT
 from .quantities import PositiveSeconds, Seconds
 from .schema_cookie import VisitorCookie
 from .schema_tls import UpstreamTls, upstream_tls
@@ -20,9 +21,9 @@ WITHOUT_BACKUP: Final = ("ip_hash", "hash", "random")
 
 
 def _weight(value: object) -> object:
-    if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= 10000:
+    if isinstance(value, int) and not isinstance(value, bool) and not 1 <= value <= MAX_WEIGHT:
         hint = "to keep a server out, write down = true" if value == 0 else "a share such as 1, 2 or 5"
-        raise wrong("weight must be from 1 to 10000", hint)
+        raise wrong(f"weight must be from 1 to {MAX_WEIGHT}", hint)
     return value
 
 
@@ -97,7 +98,7 @@ class Server(Section):
 
     address: str
     """"host:port", "[::1]:3000" or "unix:/run/app.sock"; a DNS name stands for all its addresses. nginx: server."""
-    weight: Annotated[int, BeforeValidator(_weight), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": 10000})] = 1
+    weight: Annotated[int, BeforeValidator(_weight), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_WEIGHT})] = 1
     """Its share of the requests: with 2 it gets twice as many as with 1. nginx: weight."""
     max_fails: MaxFails | None = None
     """After so many failures within `fail_timeout` it gets no requests for that long; 0: never. Left out: as in the upstream.

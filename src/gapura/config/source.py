@@ -7,6 +7,7 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ..errors import ConfigError, Problem
@@ -68,12 +69,30 @@ def _read(file: str) -> tuple[str, os.stat_result]:
         shown = raw.split(b"\n")[line - 1].decode("utf-8", "replace")
         hint = "save the file as UTF-8"
         raise ConfigError([Problem("a byte that is not UTF-8", file, line, column, shown_line(shown, column), hint)]) from None
+    return _checked(file, text), facts
+
+
+def _given(file: str, text: str) -> tuple[str, os.stat_result]:
+    """A text that stands for the content of a file that is there. Raises ConfigError."""
+    if len(text.encode("utf-8", "replace")) > LARGEST:
+        raise ConfigError([Problem(f"is larger than {LARGEST >> 20} MiB: that is no configuration", file)])
+    try:
+        text.encode()
+        return _checked(file, text.removeprefix("\ufeff")), os.stat(file)
+    except UnicodeEncodeError:
+        raise ConfigError([Problem("a character that UTF-8 does not know", file)]) from None
+    except OSError as error:
+        raise ConfigError([_unreadable(file, error)]) from None
+
+
+def _checked(file: str, text: str) -> str:
+    """A text with which no parser needs long, its lines ended in one way. Raises ConfigError."""
     for number, content in enumerate(text.split("\n"), 1):
         if len(content) > LONGEST_LINE:
             raise ConfigError([Problem(f"the line has more than {LONGEST_LINE} characters", file, number)])
         if _DEEP_KEY.search(content):
             raise ConfigError([Problem("a name with more than 64 parts between dots", file, number)])
-    return text.replace("\r\n", "\n"), facts
+    return text.replace("\r\n", "\n")
 
 
 def _unreadable(file: str, error: Exception) -> Problem:
@@ -89,9 +108,9 @@ def _unreadable(file: str, error: Exception) -> Problem:
     return Problem("cannot be read: not a file name", file.encode("unicode_escape").decode("ascii"))
 
 
-def read_source(file: str) -> Source:
-    """Read and parse one file. Raises ConfigError with the place of what is wrong."""
-    text, facts = _read(file)
+def read_source(file: str, given: str | None = None) -> Source:
+    """Read and parse one file; `given` stands for its content. Raises ConfigError with the place of what is wrong."""
+    text, facts = _read(file) if given is None else _given(file, given)
     try:
         return Source(file, text, facts, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -104,10 +123,11 @@ def read_source(file: str) -> Source:
 
 
 class Sources:
-    """The main file and, for the system's one, those of conf.d: merged into `data`."""
+    """The main file and, for the system's one, those of conf.d: merged into `data`. `texts` stand for the content of files."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, texts: Mapping[str, str] | None = None) -> None:
         self.file = os.path.abspath(file)
+        self._texts = texts or {}
         self.data: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self._owners: dict[Path, Source] = {}
@@ -120,7 +140,7 @@ class Sources:
         more, self.leftovers = conf_d(self.file)
         for file in [self.file, *more]:
             try:
-                source = read_source(file)
+                source = read_source(file, self._texts.get(file))
             except ConfigError as error:
                 self.problems += error.problems
                 self.broken = True

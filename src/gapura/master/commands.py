@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gapura import __version__, board
+from gapura.config.overrides import sentences
 from gapura.config.plan import Plan, ServerPlan
 from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, CommandError, ConfigError
 from gapura.ipc import Channel, Message, socket_path
-from gapura.master import status
+from gapura.master import status, told
 from gapura.master.fleet import Progress
 from gapura.master.link import Link, close_all
 from gapura.master.loop import READ, Loop, Steps, Task, until
@@ -26,6 +27,8 @@ from gapura.master.slots import Quiet
 log = logging.getLogger(__name__)
 CLIENTS = 200
 """Commands at the same time."""
+TEST_PATIENCE = 700.0
+"""Seconds within which webhooks and commands have been tried: each has a limit of its own."""
 Result = dict[str, Any]
 Orphaned = Callable[[Link, Message, list[int]], None]
 
@@ -141,11 +144,15 @@ class Commands:
         self._end = end
         self._hand_over = hand_over
         self._waiting_for_end: list[Link] = []
+        self.also: dict[str, Callable[[Message, Progress, Link], Steps[Result]]] = {}
+        """Commands that others carry out."""
 
     def run(self, link: Link, message: Message) -> None:
         """Begin a command; its reply follows when it is done."""
         name = message.get("name")
-        steps = getattr(self, f"_do_{name}", None) if isinstance(name, str) and name.isidentifier() else None
+        steps = None
+        if isinstance(name, str) and name.isidentifier():
+            steps = getattr(self, f"_do_{name}", None) or self.also.get(name)
         if steps is None:
             link.send(
                 refusal(CommandError(f"this master does not know the command {name}", "Another version runs: `gapura up` again."))
@@ -157,6 +164,7 @@ class Commands:
 
         def done(task: Task) -> None:
             if task.error is None:
+                self._tell(str(name), message)
                 if task.result is not None:
                     link.send({"type": "reply", "ok": True, **task.result})
                 return
@@ -171,6 +179,10 @@ class Commands:
         for link in self._waiting_for_end:
             link.send({"type": "reply", "ok": True})
 
+    def _tell(self, name: str, message: Message) -> None:
+        if (event := told.of_command(name, message)) is not None:
+            self._door.children.events.tell(event.type, event.subject, event.text, **event.data)
+
     # -- one method for each command ------------------------------------------------------------------------------------------
 
     def _do_ping(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
@@ -182,7 +194,7 @@ class Commands:
         return status.document(self._door)
 
     def _do_reload(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
-        said = yield from self._outcome(self._door.enter("reload", self._door.reload(), _ignore))
+        said = yield from self._outcome(self._door.enter("reload", self._door.reload(), _ignore, told.whom(message)))
         operations = self._door.operations
         yield from until(lambda: all(task.done for task in operations), math.inf)
         failures = [str(task.result or task.error or "another command ended it") for task in operations if _failed(task)]
@@ -190,7 +202,7 @@ class Commands:
             raise CommandError(
                 "the new configuration serves, but:\n" + "\n".join(failures), "`gapura logs` shows what the app printed."
             )
-        return {"generation": self._door.generation, "changes": said}
+        return {"generation": self._door.generation, "changes": said, "overrides": sentences(self._door.overrides.said)}
 
     def _do_scale(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         app, number = _text(message, "app"), _number(message, "instances")
@@ -223,12 +235,12 @@ class Commands:
             raise CommandError("the message must be one line", f"of at most {LONGEST_MESSAGE} characters")
         until = time.time() + seconds if seconds else 0.0
         steps = self._door.close_sites(_texts(message, "sites"), until, text)
-        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
+        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore, told.whom(message)))
         return {"generation": self._door.generation, "changes": said, "problem": self._door.maintenance.problem}
 
     def _do_open_sites(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         steps = self._door.open_sites(_texts(message, "sites"))
-        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore))
+        said = yield from self._outcome(self._door.enter("maintenance", steps, _ignore, told.whom(message)))
         return {"generation": self._door.generation, "changes": said, "problem": self._door.maintenance.problem}
 
     def _do_drain(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
@@ -257,6 +269,14 @@ class Commands:
             raise CommandError(f"Gapura gets no certificate for {host}", f"It does for {known}.")
         control.tell("renew", hosts=hosts)
         return {"hosts": hosts}
+
+    def _do_test_events(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
+        events = self._door.children.events
+        number = events.test()
+        yield from until(lambda: events.tested(number) is not None, TEST_PATIENCE)
+        if (outcomes := events.tested(number)) is None:
+            raise CommandError("control has not answered", "Its log tells more.")
+        return {"outcomes": outcomes}
 
     def _do_down(self, message: Message, progress: Progress, link: Link) -> Steps[Result | None]:
         yield from ()
@@ -342,7 +362,8 @@ def refusal(error: Exception) -> Message:
     if isinstance(error, CommandError):
         problems = [problem.as_dict() for problem in error.problems]
         status, hint = error.exit_status, error.hint
-        return {"type": "reply", "ok": False, "error": error.message, "hint": hint, "status": status, "problems": problems}
+        said = {"error": error.message, "hint": hint, "status": status, "problems": problems, "code": error.code}
+        return {"type": "reply", "ok": False, **said}
     hint = "The master's log tells more."
     return {"type": "reply", "ok": False, "error": f"it failed: {error}", "hint": hint, "status": EXIT_FAILURE, "problems": []}
 

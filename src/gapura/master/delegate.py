@@ -7,9 +7,8 @@ it gain rights that it does not have is not on the list, or is refused because t
 from __future__ import annotations
 
 import os
-from typing import Any, Final, cast
+from typing import Final, cast
 
-from gapura.config.plan import Plan
 from gapura.errors import CommandError
 from gapura.ipc import Message
 from gapura.master.child import Child
@@ -19,7 +18,7 @@ from gapura.master.link import Link
 NAMES: Final = frozenset(
     (
         *("ping", "status", "reload", "start", "stop", "restart", "scale", "drain", "enable", "renew"),
-        *("close_sites", "open_sites", "server_add", "server_remove", "server_weight"),
+        *("close_sites", "open_sites", "server_add", "server_remove", "server_weight", "server_reset"),
         *("config_text", "config_check", "config_put"),
     )
 )
@@ -71,35 +70,3 @@ class _Answer:
     def peer(self) -> tuple[int, int]:
         """Process and user id of who asks."""
         return self._child.pid, os.geteuid()
-
-
-def kept_to_files(before: Plan, after: Plan) -> list[str]:
-    """What differs between two plans that a root master takes from files only: what is executed, as whom, with which surroundings.
-
-    Empty when the API may make this change.
-    """
-    found: list[str] = []
-    for name, app in after["apps"].items():
-        known = before["apps"].get(name)
-        if known is None:
-            found.append(f"apps.{name}")
-            continue
-        keys = [key for key in _EXECUTED if app.get(key) != known.get(key)]
-        found += [f"apps.{name}.{key}" for key in keys]
-    for place in ("edge", "events", "admin", "tracing"):
-        found += _differing(place, cast("dict[str, Any]", before), cast("dict[str, Any]", after))
-    return found
-
-
-_EXECUTED: Final = ("command", "user", "env", "directory", "host", "port", "ready_path", "stop_signal", "start_timeout", "hooks")
-_KEPT: Final = {"edge": ("user", "access_log", "error_log", "log_files", "acme"), "events": None, "admin": None, "tracing": None}
-
-
-def _differing(place: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    old, new = before.get(place), after.get(place)
-    if old == new:
-        return []
-    keys = _KEPT[place]
-    if keys is None or old is None or new is None:
-        return [place]
-    return [f"{place}.{key}" for key in keys if old.get(key) != new.get(key)]

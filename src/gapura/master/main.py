@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from gapura import __version__
 from gapura import board as b
 from gapura import log as logs
 from gapura.board import Board
@@ -22,6 +23,7 @@ from gapura.config.plan import Plan, listens
 from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, CommandError, ConfigError, Problem
 from gapura.ipc import Message
 from gapura.master import folders, status
+from gapura.master.change_commands import ChangeCommands
 from gapura.master.child import HEARTBEAT
 from gapura.master.children import TICKETS, Children
 from gapura.master.commands import Commands, Server
@@ -32,7 +34,9 @@ from gapura.master.loader import load
 from gapura.master.loop import Loop, Steps, Task, until
 from gapura.master.maintenance import Maintenance
 from gapura.master.notify import Notifier, watchdog_interval
+from gapura.master.overrides import KeptOverrides
 from gapura.master.ports import Ports
+from gapura.master.reception import Reception, open_reception
 from gapura.master.reload import Door
 from gapura.master.rotation import INTERVAL, Rotation
 from gapura.master.slots import Slots
@@ -70,6 +74,7 @@ class Master:
         self.door: Door | None = None
         self._server: Server | None = None
         self._commands: Commands | None = None
+        self._reception: Reception | None = None
         self._lock: Lock | None = None
         self._state: StateFile | None = None
         self._folder_trouble = ""
@@ -78,6 +83,7 @@ class Master:
         self._handed_over = False
         self._ended = False
         self._dirty = False
+        self._texts: dict[str, str] = {}
         self._start: Task | None = None
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._open_files = soft
@@ -127,11 +133,18 @@ class Master:
         orphans.hand_to(door.children)
         self._beat()
         self._commands = Commands(self.loop, door, self.end, self._hand_over)
-        yield from door.apply(door.as_said(plan))
+        self._commands.also |= ChangeCommands(door, (self.options.argv or {}).get("config")).all()
+        self._reception = open_reception(self.run_folder, plan, door.children, self._commands)
+        for sentence in (yield from door.begin(plan)):
+            log.info("%s", sentence)
         door.await_opening()
         self._server.commands = self._commands
+        tell = door.children.events.tell
         if taken or state:
             log.info("took over from an earlier master")
+            tell("gapura.taken_over", "gapura", f"master {os.getpid()} took over from an earlier one", pid=os.getpid(), clean=taken)
+        else:
+            tell("gapura.started", "gapura", f"Gapura {__version__} serves", pid=os.getpid(), version=__version__)
         return door.running
 
     def _rehearse(self, plan: Plan, state: State) -> None:
@@ -142,7 +155,7 @@ class Master:
 
     def _load(self) -> Steps[Plan]:
         argv = (self.options.argv or {}).get("config")
-        plan, warnings = yield from load(self.loop, self.file, argv)
+        plan, warnings, texts = yield from load(self.loop, self.file, argv)
         for problem in warnings:
             log.warning("%s", problem.render())
         try:
@@ -150,6 +163,9 @@ class Master:
             folders.admit(plan)
         except (OSError, KeyError) as error:
             raise self._unusable(error) from None
+        self._texts = texts
+        if self.door is not None:
+            self.door.read = texts
         return plan
 
     def _unusable(self, error: Exception) -> CommandError:
@@ -167,12 +183,15 @@ class Master:
         ground = Ground(
             self.loop, shared, Ports(), children.columns, self._changed, pipes, logs_folder, self._open_files, children.lend
         )
+        ground.tell = children.events.tell
         saved = state.get("instances")
         fleet = Fleet(ground, [entry for entry in saved if isinstance(entry, dict)] if isinstance(saved, list) else [])
         door = Door(self.loop, shared, self.sockets, slots, children, fleet, self._load)
         door.changed = self._changed
         door.remember(state.get("generation"), state.get("scale"))
         door.maintenance = Maintenance(plan["paths"]["lib"])
+        door.overrides = KeptOverrides(plan["paths"]["lib"])
+        door.read = self._texts
         self.loop.every(MEMORY_INTERVAL, fleet.watch_memory)
         self.loop.every(TICKETS, children.rekey)
         self.loop.every(LOOK, door.copies.look)
@@ -256,6 +275,8 @@ class Master:
                 raise CommandError("another Gapura has it now")
             server.renew()
             server.admit(door.plan["edge"]["user"])
+            if self._reception is not None:
+                self._reception.renew()
         except (OSError, KeyError, CommandError) as error:
             if str(error) != self._folder_trouble:
                 log.error("the state folder %s is gone and cannot be made anew: %s", self.run_folder, error)
@@ -328,6 +349,7 @@ class Master:
         elif not self._ending:
             self._ending, self._patient = True, drain
             log.info("stopping%s", ": requests under way are finished" if drain else "")
+            self.door.children.events.tell("gapura.stopping", "gapura", "Gapura is stopping, as it was told", drain=drain)
             self.notifier.stopping()
             self.loop.start("end", self._finish(self.door), self._finished)
         elif not drain and self._patient:
@@ -378,6 +400,8 @@ class Master:
             self._commands.ended()
         if self._server is not None:
             self._server.close(remove)
+        if self._reception is not None:
+            self._reception.close(remove)
         self.loop.stop()
 
     # -- what is told and kept ----------------------------------------------------------------------------------------------

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from typing import Any
 
 from gapura.config.plan import Plan
 from gapura.config.plan_maintenance import ClosedPlan
 from gapura.errors import CommandError
+from gapura.master.kept import Kept
 
-log = logging.getLogger(__name__)
 NAME = "maintenance.json"
 LONGEST_MESSAGE = 1000
 """Characters of the operator's message."""
@@ -23,10 +21,13 @@ class Maintenance:
     """The closed sites by their first host. `folder` is where the file lies, "" for none (tests)."""
 
     def __init__(self, folder: str) -> None:
-        self._path = os.path.join(folder, NAME) if folder else ""
-        self.closed: dict[str, ClosedPlan] = _read(self._path) if folder else {}
-        self.problem = ""
+        self._kept = Kept(os.path.join(folder, NAME) if folder else "")
+        self.closed: dict[str, ClosedPlan] = self._kept.read(_understood, {}, "no site is in maintenance")
+
+    @property
+    def problem(self) -> str:
         """Why the next master will not know what holds now."""
+        return self._kept.problem
 
     def marked(self, plan: Plan) -> Plan:
         """The plan with its closed sites marked as such, and no other; an end that has come is forgotten."""
@@ -52,21 +53,8 @@ class Maintenance:
         return min((closed["until"] for closed in self.closed.values() if closed["until"]), default=0.0)
 
     def write(self) -> None:
-        """Keep what holds now. A disk that takes it not is told, here and by `problem`: a later master would not know it."""
-        self.problem = ""
-        if not self._path:
-            return
-        fresh = self._path + ".new"
-        try:
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with open(fd, "w", encoding="utf-8") as stream:
-                json.dump({"format": 1, "closed": self.closed}, stream)
-            os.replace(fresh, self._path)
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(fresh)
-            self.problem = f"{self._path} cannot be written ({error.strerror}): after a restart of Gapura it would be as before"
-            log.error("%s", self.problem)
+        """Keep what holds now; `problem` tells when that fails."""
+        self._kept.write({"closed": self.closed})
 
 
 def meant(plan: Plan, hosts: Iterable[str]) -> list[str]:
@@ -81,18 +69,8 @@ def meant(plan: Plan, hosts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _read(path: str) -> dict[str, ClosedPlan]:
-    """What an earlier master kept. What cannot be understood is told, and the sites are open."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(fd, encoding="utf-8") as stream:
-            found = json.load(stream)["closed"]
-        return {str(name): _closed(entry) for name, entry in found.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        log.error("%s cannot be read (%s): no site is in maintenance", path, error)
-        return {}
+def _understood(document: Any) -> dict[str, ClosedPlan]:
+    return {str(name): _closed(entry) for name, entry in document["closed"].items()}
 
 
 def _closed(entry: dict[str, object]) -> ClosedPlan:

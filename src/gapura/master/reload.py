@@ -13,14 +13,18 @@ from collections.abc import Callable
 
 from gapura.board import H_GENERATION, Board
 from gapura.config.change import diff, sentences
-from gapura.config.plan import Plan, expand, listens
-from gapura.errors import CommandError
+from gapura.config.dashboards import written
+from gapura.config.overrides import Overrides, applied, resolved
+from gapura.config.plan import Plan, expand, join_address, listens, without_twins
+from gapura.errors import CommandError, ConfigError
 from gapura.ipc import Message
+from gapura.master import told
 from gapura.master.children import Children
 from gapura.master.copies import Copies
 from gapura.master.fleet import Fleet
 from gapura.master.loop import Loop, Steps, Task, Timer, until
 from gapura.master.maintenance import Maintenance, meant
+from gapura.master.overrides import KeptOverrides
 from gapura.master.slots import Slots
 from gapura.master.sockets import Sockets, key
 
@@ -45,9 +49,18 @@ class Door:
         self.fleet = fleet
         self.loading = loading
         self.plan: Plan | None = None
+        self.written: Plan | None = None
+        """What the file said when it was loaded last, without what commands have said since."""
+        self.texts: dict[str, str] = {}
+        """The files as they were read for that, by path."""
+        self.read: dict[str, str] = {}
+        """The files as `loading` read them just now."""
+        self.since = 0
+        """The generation since which the files are as they are."""
         self.generation = 0
         self.scaled: dict[str, tuple[int, int]] = {}
         self.maintenance = Maintenance("")
+        self.overrides = KeptOverrides("")
         self._opening: Timer | None = None
         self.operations: list[Task] = []
         self.changed: Callable[[], None] = lambda: None
@@ -76,17 +89,64 @@ class Door:
                 del self.scaled[app]
         return plan
 
-    def as_said(self, plan: Plan) -> Plan:
-        """What the file says, with what commands have said since."""
-        return self.maintenance.marked(self.scale_again(plan))
+    def begin(self, written: Plan) -> Steps[list[str]]:
+        """The first generation of a master: what the file says, with what commands said before."""
+        said = yield from self.take(written)
+        self.texts, self.since = self.read, self.generation
+        return said
 
-    def enter(self, name: str, steps: Steps[list[str]], then: Callable[[Task], None]) -> Task:
-        """Run a change after those that came before it. The task's result: what changed, in sentences."""
+    def as_said(self, written: Plan, overrides: Overrides | None = None) -> tuple[Plan, Overrides, list[str]]:
+        """What the file says with what commands have said since; what of that holds, and what not any more. Changes nothing but
+        `scaled`.
+        """
+        plan, left, dropped = applied(self.scale_again(written), self.overrides.said if overrides is None else overrides)
+        return self.maintenance.marked(plan), left, dropped
+
+    def take(self, written: Plan, overrides: Overrides | None = None) -> Steps[list[str]]:
+        """Apply what the file says, with `overrides` of single servers (None: those that hold), and keep both once it serves."""
+        scaled = self.scaled.copy()
+        plan, left, dropped = self.as_said(written, overrides)
+        try:
+            said = yield from self.apply(plan)
+        except BaseException:
+            self.scaled = scaled
+            raise
+        self.written = written
+        self.overrides.keep(left)
+        return [*said, *dropped]
+
+    def preview(self, written: Plan) -> list[str]:
+        """What `replace` would change, in sentences."""
+        scaled = self.scaled.copy()
+        written, later = self._for_now(written)
+        plan, _, dropped = self.as_said(written)
+        self.scaled = scaled
+        return [*(sentences(diff(self.plan, plan)) if self.plan else []), *dropped, *later]
+
+    def expect(self, generation: int | None) -> None:
+        """Raise `CommandError` unless this generation serves; None: whichever."""
+        if generation is not None and generation != self.generation:
+            said = f"generation {self.generation} serves by now, not {generation}"
+            raise CommandError(said, "Look at it again, then say it once more.", code="conflict")
+
+    def enter(self, name: str, steps: Steps[list[str]], then: Callable[[Task], None], by: str = "") -> Task:
+        """Run a change after those that came before it. The task's result: what changed, in sentences. `by`: who asked for it."""
         before = [task for task in self._queue if not task.done]
 
         def in_turn() -> Steps[list[str]]:
             yield from until(lambda: all(task.done for task in before), math.inf)
-            return (yield from steps)
+            tell, whole = self.children.events.tell, name in ("reload", "configuration")
+            closed = self.maintenance.closed
+            try:
+                said = yield from steps
+            except (ConfigError, CommandError) as error:
+                if whole:
+                    told.tell_refusal(tell, self.generation, error, by)
+                raise
+            if whole:
+                told.tell_change(tell, self.generation, said, by)
+            told.tell_maintenance(tell, closed, self.maintenance.closed, by)
+            return said
 
         task = self.loop.start(name, in_turn(), then)
         self._queue = [*before, task]
@@ -100,15 +160,27 @@ class Door:
     def reload(self) -> Steps[list[str]]:
         """Load the file again and apply it. Raises `ConfigError`, `CommandError`; the running generation stays then."""
         plan = yield from self.loading()
-        if self.plan and (self.plan["sites"] or self.plan["apps"]) and not (plan["sites"] or plan["apps"]):
+        return (yield from self.replace(plan, self.read))
+
+    def replace(self, plan: Plan, texts: dict[str, str]) -> Steps[list[str]]:
+        """Apply another file, or the same one with another text."""
+        if self.plan and (written(self.plan) or self.plan["apps"]) and not (written(plan) or plan["apps"]):
             # an editor or a full disk in the middle of writing: taken at its word it would end every app and close every port
             raise CommandError(f"{plan['file']} has neither sites nor apps any more", "`gapura down` ends everything.")
+        plan, later = self._for_now(plan)
+        said = yield from self.take(plan)
+        if texts != self.texts:
+            self.texts, self.since = texts, self.generation
+        return [*said, *later]
+
+    def _for_now(self, plan: Plan) -> tuple[Plan, list[str]]:
+        """What of a file can be taken up while Gapura runs, and a sentence about what has to wait."""
         after = plan["edge"]["user"]
         before = self.plan["edge"]["user"] if self.plan else after
-        said = yield from self.apply(self.as_said({**plan, "edge": {**plan["edge"], "user": before}}))
-        if before != after:
-            said = [*said, f"workers will run as {after or 'root'} from the next `gapura up` on, which loses no request"]
-        return said
+        if before == after:
+            return plan, []
+        later = f"workers will run as {after or 'root'} from the next `gapura up` on, which loses no request"
+        return {**plan, "edge": {**plan["edge"], "user": before}}, [later]
 
     def scale(self, app: str, instances: int) -> Steps[list[str]]:
         """Run an app in another number of instances, until the file's own number changes."""
@@ -165,17 +237,22 @@ class Door:
 
     def resolve(self, message: Message) -> Steps[list[str]]:
         """A DNS name has other addresses: a new generation with them."""
-        plan = self.running
+        plan, written, overrides = self.running, self.written, self.overrides.said
         try:
             name, host, port = str(message["upstream"]), str(message["host"]), int(message["port"])
-            upstream = plan["upstreams"][name]
-            servers = expand(upstream, host, port, [str(item) for item in message["addresses"]])
+            addresses = [str(item) for item in message["addresses"]]
+            servers = without_twins(expand(plan["upstreams"][name], host, port, addresses))
         except (KeyError, TypeError, ValueError, StopIteration):
             return []  # the name left the configuration while it was being resolved
-        if [server["id"] for server in servers] == [server["id"] for server in upstream["servers"]]:
+        if written is None or [server["id"] for server in servers] == [item["id"] for item in plan["upstreams"][name]["servers"]]:
             return []
-        upstream = {**upstream, "servers": servers}
-        return (yield from self.apply({**plan, "upstreams": {**plan["upstreams"], name: upstream}}))
+        label, upstream = join_address(host, port), written["upstreams"][name]
+        if any(item["host"] == host and item["port"] == port for item in upstream["names"]):
+            upstream = {**upstream, "servers": without_twins(expand(upstream, host, port, addresses))}
+            written = {**written, "upstreams": {**written["upstreams"], name: upstream}}
+        else:
+            overrides = resolved(overrides, name, label, addresses)
+        return (yield from self.take(written, overrides))
 
     def apply(self, plan: Plan) -> Steps[list[str]]:
         """The transaction: prepare everywhere, commit, then let the rest follow."""

@@ -9,7 +9,10 @@ from typing import Any
 from gapura import __version__, board
 from gapura.balance import facts
 from gapura.board import Board
+from gapura.config.dashboards import urls, written
+from gapura.config.overrides import Overrides, origin
 from gapura.config.plan import AppPlan, Plan, ServerPlan, UpstreamPlan, address, join_address
+from gapura.config.plan_admin import UPSTREAM
 from gapura.master.children import Children
 from gapura.master.fleet import Fleet
 from gapura.master.instance import Instance
@@ -43,12 +46,15 @@ def document(door: Door) -> Document:
                 "closed": site.get("closed"),
                 "routes": [{name: route.get(name) for name in ROUTE} for route in site["routes"]],
             }
-            for site in plan["sites"]
+            for site in written(plan)
         ],
+        "dashboards": urls(plan, door.sockets.addresses),
         "apps": [app(door.fleet, plan["apps"][name], processes) for name in plan["apps"]],
         "certificates": door.children.keeper.rows,
         "logs": door.children.log_losses.rows,
-        "upstreams": [upstream(door.board, item) for item in plan["upstreams"].values()],
+        "upstreams": [
+            upstream(door.board, item, door.overrides.said) for name, item in plan["upstreams"].items() if name != UPSTREAM
+        ],
     }
 
 
@@ -100,14 +106,16 @@ def instance(item: Instance, processes: tree.Processes | None = None) -> Documen
     }
 
 
-def upstream(shared: Board, plan: UpstreamPlan) -> Document:
-    """An upstream with its servers as the board knows them."""
+def upstream(shared: Board, plan: UpstreamPlan, overrides: Overrides) -> Document:
+    """An upstream with its servers as the board knows them, and what commands have said of them."""
+    said = overrides.get(plan["name"])
     return {
         "name": plan["name"],
         "policy": plan["policy"],
         "app": plan["app"],
-        "servers": [server(shared, plan, item) for item in plan["servers"]],
+        "servers": [{**server(shared, plan, item), **origin(overrides, plan["name"], item)} for item in plan["servers"]],
         "names": [join_address(name["host"], name["port"]) for name in plan["names"]],
+        "removed": list(said["removed"]) if said else [],
     }
 
 
@@ -143,13 +151,15 @@ def greeting(plan: Plan, listening: list[tuple[str, int]]) -> list[str]:
     http = "http", _shortest({port for host, port in listening if (host, port) not in secure}, 80)
     https = "https", _shortest({port for host, port in listening if (host, port) in secure}, 443)
     lines = []
-    for site in plan["sites"]:
+    for site in written(plan):
         behind = ", ".join(dict.fromkeys(_behind(plan, dict(route)) for route in site["routes"]))
         behind += " (in maintenance)" if site.get("closed") else ""
         scheme, port = https if site["tls"] else http
         lines += [f"{scheme}://{'localhost' if host == '*' else host}{port}  →  {behind}" for host in site["hosts"]]
     if not lines:
         lines.append(f"listening on {', '.join(join_address(*listener) for listener in listening)}")
+    if shown := urls(plan, listening):
+        lines.append(f"dashboard: {shown[0]}  (gapura dashboard logs a browser in)")
     return [
         *lines,
         f"logs: {plan['paths']['logs']}  ·  what goes on: gapura status  ·  stop: gapura down (or Ctrl-C where it runs)",
@@ -168,6 +178,8 @@ def _behind(plan: Plan, route: Document) -> str:
         return ", ".join(f"{choice['upstream']} ({choice['share'] / 1000:g})" for choice in split["choices"])
     if action == "proxy":
         name = route["upstream"]
+        if name == UPSTREAM:
+            return "dashboard"
         if name not in plan["apps"]:
             return str(name)
         number = plan["apps"][name]["instances"]

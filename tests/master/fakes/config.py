@@ -2,5 +2,5 @@
 
 import sys
 
-with open(sys.argv[1] + ".json") as stream:
+with open(sys.argv[-1] + ".json") as stream:
     print(stream.read())
