@@ -5,7 +5,12 @@ help: ## show the verbs
 
 demo: ## the example app in two copies: http://dumbflix.localhost:8080 (Ctrl-C ends it)
 	@tools/setup run
+	@tools/dashboard --if-able >/dev/null 2>&1 &
 	@exec .venv/bin/gapura demo $(ARGS)
+
+dashboard: ## build the dashboard (make demo does, where Node is there)
+	@tools/setup dev
+	@tools/dashboard
 
 test: ## the tests that every change must pass (some minutes)
 	@tools/test -m "not full" $(ARGS)
@@ -26,7 +31,7 @@ bench: ## compare with nginx, HAProxy, Caddy, lighttpd and Apache on this machin
 	@bench/run $(ARGS)
 
 clean: ## remove everything that the other verbs made
-	rm -rf .venv .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .compiled
+	rm -rf .venv dashboard/node_modules src/gapura/control/dashboard .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .compiled
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo test test-full lint bench clean
+.PHONY: help demo dashboard test test-full lint bench clean

@@ -1,0 +1,100 @@
+/** What goes on now: the picture and its ticks from /v1/live, kept as long as a chart needs them. */
+
+import { read } from "./api.js";
+
+const KEPT = 900; // ticks: a quarter of an hour
+const STALE_AFTER = 3500; // ms without a tick
+const LONGEST_PAUSE = 5000; // ms between two attempts to reconnect
+
+class Live {
+  picture = $state.raw(null);
+  tick = $state.raw(null);
+  events = $state.raw([]);
+  /** connecting, live or stale */
+  state = $state("connecting");
+  /** ms since the epoch at which the last tick came, by this machine's clock */
+  heard = $state(0);
+  ticks = [];
+  #source = null;
+  #pause = 500;
+  #timer = 0;
+  #guard = 0;
+  #listeners = new Set();
+
+  start() {
+    if (this.#source || this.#timer) return;
+    this.#open();
+    this.#guard ||= setInterval(() => {
+      if (this.state === "live" && Date.now() - this.heard > STALE_AFTER) this.state = "stale";
+      // A connection that is open and says nothing is dead: some networks swallow the end of it.
+      if (this.#source && this.heard && Date.now() - this.heard > 4 * STALE_AFTER) this.#again();
+    }, 500);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    clearInterval(this.#guard);
+    this.#timer = this.#guard = 0;
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  /** Calls `listener(tick)` at each tick; returns how to end that. */
+  onTick(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #open() {
+    this.#timer = 0;
+    const source = new EventSource("/v1/live");
+    this.#source = source;
+    source.addEventListener("picture", (message) => {
+      this.picture = JSON.parse(message.data);
+    });
+    source.addEventListener("tick", (message) => this.#took(JSON.parse(message.data)));
+    source.addEventListener("event", (message) => {
+      this.events = [JSON.parse(message.data), ...this.events].slice(0, 200);
+    });
+    source.onerror = () => this.#again();
+  }
+
+  #took(tick) {
+    this.tick = tick;
+    this.heard = Date.now();
+    this.state = "live";
+    this.#pause = 500;
+    this.ticks.push(tick);
+    if (this.ticks.length > KEPT) this.ticks.splice(0, this.ticks.length - KEPT);
+    for (const listener of this.#listeners) listener(tick);
+  }
+
+  /** Nobody may look any more: the session has ended. */
+  #ended() {
+    this.stop();
+    this.whenEnded();
+  }
+
+  whenEnded = () => {};
+
+  /** Connect anew after a pause. The browser's own reconnecting gives up at the first answer that is not 200. */
+  #again() {
+    this.#source?.close();
+    this.#source = null;
+    if (this.heard) this.state = "stale";
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(async () => {
+      try {
+        const me = await read("/v1/me");
+        if (me.rights !== "none") this.#open();
+        else this.#ended();
+      } catch (problem) {
+        this.#timer = 0;
+        if (problem.status !== 401) this.#again();
+      }
+    }, this.#pause);
+    this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 1.6);
+  }
+}
+
+export const live = new Live();
