@@ -352,6 +352,8 @@ class Children:
             self.commanded(child, message)
         elif message.get("type") == "heard" and child is self.control:
             self.events.heard(message)
+        elif message.get("type") == "tested" and child is self.control:
+            self.events.answered(message)
         elif message.get("type") == "committed" and child.started_here:
             self._tell_replaced(child)
 
