@@ -53,7 +53,7 @@ class ErrorBursts:
                 self._begun[site] = now
                 text = f"{site}: {failed} of the last {asked} answers were errors ({share:.0%})"
                 self._tell("site.errors", site, text, requests=asked, errors=failed, share=round(share, 4))
-            elif site in self._begun and share < self.share / 2 and now - self._begun[site] >= WINDOW:
+            elif whole and site in self._begun and share < self.share / 2 and now - self._begun[site] >= WINDOW:
                 self._end(
                     site, now, f"{share:.1%} of the last {asked} answers were errors" if asked else "nobody has asked for a minute"
                 )
