@@ -22,7 +22,6 @@ from gapura.control.api.visitor import Visitor
 SLOWEST: Final = 30.0
 """Seconds that a body may take."""
 SAFE: Final = frozenset(("GET", "HEAD", "OPTIONS"))
-METHODS: Final = SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 JSON: Final = re.compile(r"application/json(?:\s*;\s*charset=\"?utf-8\"?)?\s*", re.IGNORECASE)
 GUARDED: Final = re.compile(r"/(?:v1(?:/|$)|metrics|stub_status|openapi\.json)")
 """Where a browser may not be led by a link of another site."""
@@ -66,12 +65,19 @@ class Gate:
             await refusal.response()(scope, receive, outgoing.send)
             return
         incoming = _Incoming(receive)
+
+        async def answer(message: Message) -> None:
+            if incoming.refusal is None:
+                await outgoing.send(message)
+
         try:
-            await self._app(scope, incoming.receive, outgoing.send)
+            await self._app(scope, incoming.receive, answer)
         except Exception as error:
             if outgoing.started:
                 raise
-            await of(error).response()(scope, receive, outgoing.send)
+            incoming.refusal = incoming.refusal or of(error)
+        if incoming.refusal is not None:  # the framework would make a 400 of it
+            await incoming.refusal.response()(scope, receive, outgoing.send)
 
     def _note(self, scope: Scope, visitor: Visitor, refusal: Refusal) -> None:
         if self._context.audit is not None:
@@ -102,6 +108,8 @@ class _Incoming:
         self._size = 0
         self._until = 0.0
         self._whole = False
+        self.refusal: Refusal | None = None
+        """Why it was not taken, once it was not."""
 
     async def receive(self) -> Message:
         if self._whole:
@@ -112,10 +120,12 @@ class _Incoming:
             async with asyncio.timeout(max(0.0, self._until - now)):
                 message = await self._receive()
         except TimeoutError:
-            raise Refusal(408, "the request took too long", headers={"connection": "close"}) from None
+            self.refusal = Refusal(408, "the request took too long", headers={"connection": "close"})
+            raise self.refusal from None
         self._size += len(message.get("body", b""))
         if self._size > LARGEST:
-            raise too_large()
+            self.refusal = too_large()
+            raise self.refusal
         self._whole = not message.get("more_body", False)
         return message
 
@@ -150,8 +160,6 @@ def too_large() -> Refusal:
 def _check(scope: Scope, headers: _Fields, visitor: Visitor) -> None:
     """Raises `Refusal` for what no command line and no page of ours sends."""
     method, path = scope["method"], scope["path"]
-    if method not in METHODS:
-        raise Refusal(501, f"the method {method[:20]} is not known here")
     if headers.first("upgrade"):
         raise Refusal(400, "this is plain HTTP/1.1: no WebSocket and no h2c", "events come as text/event-stream")
     _check_origin(headers, visitor, method, path)
