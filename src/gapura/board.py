@@ -129,6 +129,11 @@ class Board:
         return HEADER + PROCESSES * PROCESS + index * SLOT
 
     @staticmethod
+    def number(slot_offset: int) -> int:
+        """Index of the slot at this offset."""
+        return (slot_offset - HEADER - PROCESSES * PROCESS) // SLOT
+
+    @staticmethod
     def column(slot_offset: int, cell: int, column: int) -> int:
         """Offset of a per-worker cell: all columns of one cell lie side by side, so that a sum is one slice."""
         return slot_offset + FIXED + cell * COLUMNS + column

@@ -223,7 +223,7 @@ async def test_a_connection_for_another_name_gets_its_own(edge: Edge, www: Path,
     await still(edge)
     for name, count in ((b"a", 1), (b"a", 1), (b"b", 2), (b"b", 2), (b"a", 3)):
         await edge.until(lambda: connections(edge))
-        connections(edge)[0].tls = cast(Any, SimpleNamespace(server_name=name))
+        connections(edge)[0].tls = cast(Any, SimpleNamespace(server_name=name, accepted_at=1))
         await client.ask("/app.js")
         assert len(made) == count
 

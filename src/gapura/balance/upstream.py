@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from gapura.balance import facts
@@ -20,12 +21,14 @@ from gapura.board import (
     FAILS,
     FIXED,
     H_USED,
-    LATENCY,
     REFUSED,
     SERVED,
     Board,
 )
 from gapura.config.plan import ServerPlan, UpstreamPlan
+
+Answers = defaultdict[int, list[tuple[int, int]]]
+"""Status and latency (ns) of answers that are not written down yet, by the slots of the servers that gave them."""
 
 
 class Upstream:
@@ -64,10 +67,12 @@ class Upstream:
         "_failed_at",
         "_served",
         "_errors",
-        "_latency",
+        "_answers",
     )
 
-    def __init__(self, plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None) -> None:
+    def __init__(
+        self, plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None, answers: Answers | None = None
+    ) -> None:
         self.plan = plan
         self.name = plan["name"]
         self.app = plan["app"]
@@ -92,9 +97,10 @@ class Upstream:
         self.board = board
         self.cells = board.cells
         self.column = column
-        self._conns, self._fails, self._failed_at, self._served, self._errors, self._latency = (
-            FIXED + cell * COLUMNS + column for cell in (CONNS, FAILS, FAILED_AT, SERVED, ERRORS, LATENCY)
+        self._conns, self._fails, self._failed_at, self._served, self._errors = (
+            FIXED + cell * COLUMNS + column for cell in (CONNS, FAILS, FAILED_AT, SERVED, ERRORS)
         )
+        self._answers = answers
         for tier in (primaries, backups):
             _place(tier, column, previous)
 
@@ -134,16 +140,17 @@ class Upstream:
         if connections:
             cells[at] = connections - 1
 
-    def answered(self, server: Server, slot: int, opened_at: int, now: int, latency_ns: int) -> None:
+    def answered(self, server: Server, slot: int, opened_at: int, now: int, latency_ns: int, status: int = 200) -> None:
         """A response head arrived, `latency_ns` after the request was sent. Any answer counts, whenever its connection was opened.
+
+        Status and latency are only noted here: whoever gave the list of answers writes them down, all at once.
 
         Failures of this worker are forgotten by an answer after their window, not by one inside it (nginx).
         """
         cells = self.cells
         cells[slot + self._served] += 1
-        at = slot + self._latency
-        average = cells[at]
-        cells[at] = (latency_ns + 19 * average) // 20 if average else latency_ns
+        if self._answers is not None:
+            self._answers[slot].append((status, latency_ns))
         if cells[slot + self._fails] and now - cells[slot + self._failed_at] > server.fail_timeout_ns:
             cells[slot + self._fails] = 0
         if cells[slot + DOWN_AT]:
@@ -216,8 +223,10 @@ class QueuedUpstream(Upstream):
 
     __slots__ = ("freed",)
 
-    def __init__(self, plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None) -> None:
-        super().__init__(plan, board, column, previous)
+    def __init__(
+        self, plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None, answers: Answers | None = None
+    ) -> None:
+        super().__init__(plan, board, column, previous, answers)
         self.freed: Callable[[str], None] | None = None
 
     def release(self, server: Server, slot: int) -> None:
@@ -226,9 +235,11 @@ class QueuedUpstream(Upstream):
             self.freed(self.name)
 
 
-def upstream_of(plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None) -> Upstream:
+def upstream_of(
+    plan: UpstreamPlan, board: Board, column: int, previous: Upstream | None = None, answers: Answers | None = None
+) -> Upstream:
     """The upstream that a plan asks for."""
-    return (Upstream if plan["queue"] is None else QueuedUpstream)(plan, board, column, previous)
+    return (Upstream if plan["queue"] is None else QueuedUpstream)(plan, board, column, previous, answers)
 
 
 def _counted(servers: list[ServerPlan]) -> list[ServerPlan]:

@@ -148,7 +148,7 @@ class Sites:
         shares = traffic(options)
         action = next(iter(_actions(route)), "respond")
         return {
-            **matched,
+            **matched,  # type: ignore[typeddict-item]  # "row" is filled in by the master
             "action": _ACTION.get(action, action),
             "upstream": self._target(path, route, shares),
             "rewrite": replacement(route),

@@ -105,7 +105,16 @@ def _whole_apps(plan: Plan) -> dict[str, tuple[AppPlan, dict[str, Any]]]:
 
 
 def _by_host(sites: Iterable[SitePlan]) -> dict[str, SitePlan]:
-    return {site["hosts"][0]: site for site in sites if site["hosts"]}
+    return {site["hosts"][0]: _plain_site(site) for site in sites if site["hosts"]}
+
+
+def _plain_site(site: SitePlan) -> SitePlan:
+    """A site without what the master fills in so that it can be counted."""
+    plain = site.copy()
+    plain["routes"] = [route.copy() for route in site["routes"]]
+    for what in (plain, *plain["routes"]):
+        what.pop("row", None)
+    return plain
 
 
 def _compare(old: Mapping[str, Item], new: Mapping[str, Item]) -> Difference:

@@ -13,6 +13,7 @@ from gapura.edge.deadlines import expire_sending, trickles
 from gapura.edge.exchange import Exchange
 from gapura.edge.recall import repeat
 from gapura.errors import ClientError
+from gapura.records import BROKEN_OFF
 from gapura.wire.body import chunk, last_chunk
 from gapura.wire.http1 import BODY, BROKEN, DONE, HEAD, RequestReader
 from gapura.wire.request import RequestHead
@@ -45,7 +46,7 @@ class Downstream:
 
     __slots__ = (
         "worker", "transport", "client", "peer", "scheme", "tls", "forwarded", "reader",
-        "exchange", "phase", "deadline", "requests", "now", "since", "outstanding",
+        "exchange", "phase", "deadline", "requests", "accepted_at", "now", "since", "outstanding",
         "pending", "chunked", "bodyless", "open_ended", "closing", "keep_alive", "discarded", "advancing",
         "body_paused", "breathing", "write_paused", "half_closed", "continue_due", "lost",
         "recall", "raw",
@@ -86,7 +87,7 @@ class Downstream:
         self.forwarded = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b" % (self.client, self.scheme)
         limits = worker.limits
         self.reader = RequestReader(self, limits["head"], limits["headers"], limits["target"])
-        self.now = self.since = monotonic_ns()
+        self.accepted_at = self.now = self.since = monotonic_ns()
         self.phase = FRESH
         self.deadline = self.since + worker.head_ns
         if worker.snapshot.sends_files and not (self.tls and self.tls.subject):
@@ -105,8 +106,8 @@ class Downstream:
                     repeat(self, answer, now)
                     return
                 self.raw = data
+            self.since = now
             if phase == IDLE:
-                self.since = now
                 self.deadline = now + self.worker.head_ns
             self.phase = READING
         elif phase == READING:
@@ -335,6 +336,8 @@ class Downstream:
     def abort(self) -> None:
         """Break off: the client sees a short body or a reset, never an answer that looks whole."""
         exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.flags |= BROKEN_OFF
         if not self.lost:
             if self.open_ended:
                 self._reset()

@@ -46,13 +46,15 @@ class Encrypted:
     __slots__ = (
         "worker", "transport", "peer", "deadline", "certificate", "server_name", "version", "cipher", "subject", "above",
         "_tls", "_incoming", "_outgoing", "_hello", "_reading", "_paused", "_ended", "_closing", "_lost",
-        "_behind", "_silent", "_later",
+        "_behind", "_silent", "_later", "accepted_at",
     )  # fmt: skip
 
     certificate: Certificate
     server_name: bytes
     version: str
     cipher: str
+    phase: Final = 1
+    """As in `Downstream`, while there is none: a request is arriving."""
     subject: str  # of the certificate that the client showed and that is valid, "" without one
 
     def __init__(self, worker: Worker) -> None:
@@ -74,7 +76,8 @@ class Encrypted:
         self.transport.set_write_buffer_limits(HIGH_WATER)
         peer = transport.get_extra_info("peername")
         self.peer: str = peer[0].removeprefix("::ffff:") if peer else "unknown"
-        self.deadline = monotonic_ns() + self.worker.handshake_ns
+        self.accepted_at = monotonic_ns()
+        self.deadline = self.accepted_at + self.worker.handshake_ns
         if not self.worker.admit(self):
             self.abort()
 

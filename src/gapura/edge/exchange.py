@@ -11,6 +11,7 @@ import re
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, Protocol
 
+from gapura import records
 from gapura.edge import error_pages, pages
 from gapura.edge.date import date_line
 from gapura.edge.router import ANSWERED, MAX_REROUTES, NEXT, REROUTE, NotAllowed, Route, Site, check_reading
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
     from gapura.balance.server import Server
     from gapura.edge.access_log import AccessLog
     from gapura.edge.limit import Counted
+    from gapura.edge.recording import Meter
     from gapura.edge.snapshot import Snapshot
+    from gapura.edge.tracing import Trace
     from gapura.edge.worker import Worker
 
 UNKNOWN: Final = -1
 """Length of a body that ends when it ends."""
 CLIENT_GONE: Final = 499
 """Status in the access log when the client left before the answer (nginx's number)."""
+SLOW: Final = 1_000_000_000
+"""ns from a request to the head of its server's answer, from which on it is slow."""
 
 _STATUS_LINES: Final = {status: b"HTTP/1.1 %d %b" % (status, reason.encode()) for status, reason in pages.REASONS.items()}
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:=+/-]{1,128}\Z")
@@ -92,8 +97,9 @@ class Exchange:
     __slots__ = (
         "worker", "sink", "snapshot", "head", "client", "host_name", "request_id",
         "site", "route", "groups", "rewritten", "handler", "step", "reroutes", "body_seen",
-        "status", "started", "sent", "tries", "server", "server_port", "counted", "user",
-        "started_at", "claimed_at", "answered_at", "ended_at",
+        "status", "started", "sent", "tries", "server", "server_port", "slot", "counted", "user", "trace",
+        "cause", "flags", "note", "trials",
+        "started_at", "routed_at", "first_claimed_at", "claimed_at", "connected_at", "answered_at", "ended_at",
     )  # fmt: skip
 
     sink: Sink
@@ -105,12 +111,21 @@ class Exchange:
     tries: int  # servers claimed
     server: Server | None  # the last one claimed
     server_port: int
+    slot: int  # its offset on the board, -1 without one
+    cause: int  # why it got no better answer: one of `records.CAUSES`, as far as it is known already
+    flags: int  # `records.FLAGS`
+    note: str  # a few words more about `cause`
+    trials: list[tuple[int, int, int, int]] | None  # attempts that failed (`Recorder.tried`)
     request_id: bytes
     user: bytes  # who has logged in; not set when nobody has
+    trace: Trace  # not set without `[tracing]`
     groups: re.Match[bytes] | None  # of the regex that was found last
     rewritten: bytes  # target to forward instead of the one that came; b"": that one
     started_at: int  # first byte of the head
+    routed_at: int  # the head is complete
+    first_claimed_at: int  # first claim of a server, if there was more than one
     claimed_at: int  # last claim of a server
+    connected_at: int  # connection to it opened, if it was not kept
     answered_at: int  # its response head
     ended_at: int
 
@@ -129,12 +144,16 @@ class Exchange:
         self.rewritten = b""
         self.handler: Handler | None = None
         self.step = self.reroutes = self.body_seen = 0
-        self.status = self.sent = self.tries = self.server_port = 0
+        self.status = self.sent = self.tries = self.server_port = self.cause = self.flags = 0
         self.started = False
         self.server = None
+        self.slot = -1
+        self.note = ""
+        self.trials = None
         self.counted: Counted | None = None
         self.started_at = started_at
-        self.claimed_at = self.answered_at = self.ended_at = 0
+        self.routed_at = sink.now
+        self.first_claimed_at = self.claimed_at = self.connected_at = self.answered_at = self.ended_at = 0
 
     def begin(self) -> None:
         """Find the route and run its steps."""
@@ -213,6 +232,7 @@ class Exchange:
 
     def on_client_gone(self) -> None:
         """The client's connection is lost."""
+        self.cause = records.CLIENT_GONE
         if not self.status:
             self.status = CLIENT_GONE
         self.cancel()
@@ -265,11 +285,19 @@ class Exchange:
 
     def finish(self, now: int) -> None:
         """The exchange is over: note it. Called once, by the sink."""
+        self.ended_at = now
         if self.counted is not None:
             self.counted.end()
-        self.ended_at = now
         route = self.route
-        log = route.log if route is not None else self.log
+        if route is not None:
+            log, meter = route.log, route.meter
+        else:
+            log, meter = self.log, self.meter
+        status = self.status
+        meter.ended.append((status, now - self.started_at, self.sent, self.body_seen, self.slot))
+        recorder = self.worker.recorder
+        if recorder.room or self.flags or status >= CLIENT_GONE or self.tries > 1 or self.answered_at - self.routed_at > SLOW:
+            recorder.note(self, meter)
         if log is not None:
             log.add(self)
 
@@ -278,3 +306,9 @@ class Exchange:
         """The log that its line is for: that of its route, of its site, or of the edge."""
         route, site = self.route, self.site
         return route.log if route is not None else self.worker.logs.main if site is None else site.log
+
+    @property
+    def meter(self) -> Meter:
+        """Where it is counted without a route."""
+        site = self.site
+        return self.worker.recorder.main if site is None else site.meter

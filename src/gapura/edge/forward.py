@@ -11,6 +11,7 @@ import logging
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, cast
 
+from gapura import records
 from gapura.balance.server import Server
 from gapura.balance.upstream import Upstream
 from gapura.board import HEALTH, HEALTHY, HIT_AT, PORT, READY_AT
@@ -115,7 +116,7 @@ class Forward:
         """A server is claimed: get a connection to it."""
         exchange = self.exchange
         self.server = exchange.server = server
-        self.slot = slot = server.slot
+        self.slot = exchange.slot = slot = server.slot
         exchange.tries += 1
         exchange.claimed_at = now
         exchange.server_port = port = server.port or self.upstream.cells[slot + PORT]
@@ -140,7 +141,8 @@ class Forward:
             # the only server closed on this request and was there all the time: the request is what it does not like
             self._answered_by_nobody(BROKEN)
             return
-        self._send(connection, monotonic_ns())
+        now = self.exchange.connected_at = monotonic_ns()
+        self._send(connection, now)
 
     def _came_up_since(self, moment: int) -> bool:
         cells = self.exchange.worker.board.cells
@@ -262,7 +264,7 @@ class Forward:
         exchange = self.exchange
         server = cast(Server, self.server)
         exchange.answered_at = now
-        self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at)
+        self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at, head.status)
         if self.options.served_by:
             return b"".join((head.block, b"\r\nX-Served-By: ", server.id_bytes, b"\r\nX-Request-Id: ", exchange.request_id))
         return b"".join((head.block, b"\r\nX-Request-Id: ", exchange.request_id))
@@ -317,6 +319,7 @@ class Forward:
         upgrade = head.upgrade or b"websocket"
         exchange.status = SWITCHING_PROTOCOLS
         exchange.started = True
+        exchange.flags |= records.TUNNEL
         client, early = downstream.become_tunnel(b"%b\r\nConnection: Upgrade\r\nUpgrade: %b\r\n\r\n" % (block, upgrade))
         connection.user = None
         server = cast("asyncio.Transport", connection.transport)
@@ -340,24 +343,29 @@ class Forward:
     # -- failures -------------------------------------------------------------------------------------------------------
 
     def on_refused(self, reason: str, untrusted: bool = False) -> None:
-        self._failed(UNTRUSTED if untrusted else REFUSED, reason if untrusted else f"no connection: {reason}")
+        if untrusted:
+            self._failed(UNTRUSTED, reason, records.UNTRUSTED)
+        else:
+            refused = "refused" in reason or "Errno 111" in reason
+            self._failed(REFUSED, f"no connection: {reason}", records.REFUSED if refused else records.UNREACHABLE)
 
     def on_broken(self, error: ServerError, answering: bool) -> None:
         if answering:
-            self._failed(INVALID, error.reason)
+            self._failed(INVALID, error.reason, records.INVALID)
         else:
-            self._failed(STALE if self.reused else BROKEN, error.reason)
+            stale = self.reused
+            self._failed(STALE if stale else BROKEN, error.reason, records.STALE if stale else records.CLOSED)
 
     def expire(self, now: int) -> None:
         """The deadline has passed (called by the worker's sweep)."""
         self.deadline = 0
         if self.state == CONNECTING:
-            self._failed(REFUSED, "no connection within the connect timeout")
+            self._failed(REFUSED, "no connection within the connect timeout", records.CONNECT_TIMEOUT)
         elif self.state in (WAITING, RELAYING):
-            self._failed(LATE, "no answer within the read timeout")
+            self._failed(LATE, "no answer within the read timeout", records.TIMEOUT)
 
-    def _failed(self, failure: int, reason: str) -> None:
-        """An attempt failed: answer, or go on with another server, or wait."""
+    def _failed(self, failure: int, reason: str, cause: int) -> None:
+        """An attempt failed: answer, or go on with another server, or wait. `cause`: as in `records`."""
         exchange = self.exchange
         server = cast(Server, self.server)
         connection = cast(ServerConnection, self.connection)
@@ -366,6 +374,7 @@ class Forward:
         started = self.state == RELAYING
         self._let_go()
         now = monotonic_ns()
+        exchange.worker.recorder.tried(exchange, slot, cause, reason, now)
         if failure != STALE:
             self.upstream.failed(server, slot, opened_at, now, failure == REFUSED)
             log.warning(
@@ -415,6 +424,7 @@ class Forward:
         if trouble:
             trouble.tried.clear()
         self.state = HELD
+        exchange.flags |= records.HELD
         self.deadline = 0
         if not exchange.worker.hold.add(self, again):
             self._unavailable("queue", now)
@@ -437,6 +447,8 @@ class Forward:
         if reason != "queue" and (since := self.upstream.since(now)):
             text += " " + pages.sentence(lang, "since", max(1, since // 1_000_000_000))
         self.state = OVER
+        self.exchange.cause = records.QUEUE_FULL if reason == "queue" else records.NO_SERVER
+        self.exchange.note = reason
         self.exchange.refuse(503, text, retry=True)
 
     def _explain(self, failure: int) -> str:
@@ -483,6 +495,8 @@ class Forward:
         self._let_go()
         connection.close()
         trouble.tried.append(server)
+        exchange = self.exchange
+        exchange.worker.recorder.tried(exchange, self.slot, records.UNHEALTHY, "it stopped answering health checks", now)
         trouble.moved = True
         self.trouble = trouble
         self.exchange.worker.forwards.add(self)

@@ -17,6 +17,7 @@ from gapura.edge.exchange import Exchange
 from gapura.edge.router import NEXT, PAUSED, Step
 from gapura.edge.variables import Getter, getter
 from gapura.edge.waiting import Waiting
+from gapura.records import CONNECTION_LIMIT, RATE_LIMIT
 from gapura.tally import Reading, Tally
 
 NANOSECONDS: Final = 1_000_000_000
@@ -175,6 +176,7 @@ def _refuse(exchange: Exchange, status: int, sentence: str, wait: int) -> int:
     """Too often or too many: say so, and when to come again (RFC 6585 §4; draft-ietf-httpapi-ratelimit-headers)."""
     seconds = max(1, -(-wait // NANOSECONDS))
     lines = [b"Retry-After: %d" % seconds]
+    exchange.cause = RATE_LIMIT if sentence == "often" else CONNECTION_LIMIT
     if sentence == "often":
         lines.append(b'RateLimit: "limit";r=0;t=%d' % seconds)
     return exchange.refuse(status, exchange.say(sentence), lines=lines)

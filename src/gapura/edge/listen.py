@@ -48,6 +48,7 @@ class Listener:
         self._starting = None
 
     def _connection(self) -> asyncio.Protocol:
+        self.worker.recorder.accepted += 1
         return cast(asyncio.Protocol, Encrypted(self.worker) if self.tls else Downstream(self.worker))
 
     def empty(self) -> None:

@@ -11,6 +11,7 @@ from gapura.edge.exchange import Exchange
 from gapura.edge.forward import HELD, Forward
 from gapura.edge.request import ProxyOptions
 from gapura.edge.router import PAUSED, Step
+from gapura.records import HELD as HELD_FLAG
 
 
 def proxy(upstream: Upstream, options: ProxyOptions) -> Step:
@@ -58,6 +59,7 @@ class QueuedForward(Forward):
             return
         self.held_until = now + upstream.queue_ns
         self.state = HELD
+        self.exchange.flags |= HELD_FLAG
         if self._length() >= room or not self.exchange.worker.hold.add(self):
             self._unavailable("queue" if room else "full", now)
 

@@ -31,10 +31,18 @@ LONGEST: Final = 4096
 class Recalled:
     """An answer: all but the request id, and what its log line needs. `until`: CLOCK_MONOTONIC in ns."""
 
-    __slots__ = ("until", "before", "after", "body", "log", "middle", "server_name")
+    __slots__ = ("until", "before", "after", "body", "log", "middle", "server_name", "meter", "entry", "told")
 
     def __init__(
-        self, until: int, before: bytes, after: bytes, body: bytes, log: AccessLog | None, middle: bytes, server_name: bytes
+        self,
+        until: int,
+        before: bytes,
+        after: bytes,
+        body: bytes,
+        log: AccessLog | None,
+        middle: bytes,
+        server_name: bytes,
+        exchange: Exchange,
     ) -> None:
         self.until = until
         self.before = before
@@ -43,6 +51,13 @@ class Recalled:
         self.log = log
         self.middle = middle
         self.server_name = server_name  # that TLS was begun with: another one may not get this answer
+        route, head = exchange.route, exchange.head
+        self.meter = exchange.meter if route is None else route.meter
+        self.entry = (exchange.status, 0, len(body), 0, -1)
+        """What is counted each time."""
+        mask = self.meter.mask
+        self.told = (head.method, mask(head.target) if mask is not None else head.target, exchange.host_name)
+        """Method, masked target and host, for records."""
 
 
 def repeat(connection: Downstream, answer: Recalled, now: int) -> None:
@@ -53,6 +68,9 @@ def repeat(connection: Downstream, answer: Recalled, now: int) -> None:
     connection.since = now
     connection.deadline = now + worker.idle_ns
     request_id = worker.new_request_id()
+    answer.meter.ended.append(answer.entry)
+    if worker.recorder.room:
+        worker.recorder.note_again(connection, answer, request_id, now)
     if answer.log is not None:
         answer.log.add_again(connection.client, answer.middle, request_id, now, now)
     # last, because it may pause writing
@@ -124,7 +142,7 @@ class Recall:
         after = b"%b\r\nContent-Length: %d\r\n\r\n" % (rest, length) if length >= 0 else rest + b"\r\n\r\n"
         middle = log.middle(exchange) if log is not None else b""
         tls = connection.tls
-        answers[raw] = Recalled(until, before, after, body, log, middle, b"" if tls is None else tls.server_name)
+        answers[raw] = Recalled(until, before, after, body, log, middle, b"" if tls is None else tls.server_name, exchange)
 
 
 def repeatable(exchange: Exchange) -> bool:

@@ -19,6 +19,7 @@ from gapura.wire.target import host_name
 if TYPE_CHECKING:
     from gapura.edge.access_log import AccessLog
     from gapura.edge.exchange import Exchange
+    from gapura.edge.recording import Meter
 
 NEXT, ANSWERED, PAUSED, REROUTE = range(4)
 """What a step returns: go on with the next one; the answer is under way; a callback will go on; match again (the exchange's
@@ -50,12 +51,15 @@ class NotAllowed(ClientError):
 class Route:
     """A compiled route: what it matches and the steps that answer. `prefix` is empty when a regex matches."""
 
-    __slots__ = ("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "dressing", "plan", "log", "rules")
+    __slots__ = (
+        *("name", "exact", "prefix", "regex", "conditions", "steps", "body_limit", "dressing", "plan", "log", "meter", "rules"),
+    )
 
     name: bytes
     prefix: bytes
     plan: RoutePlan
     log: AccessLog | None  # given by `Logs.take_up` when the generation is committed
+    meter: Meter  # by `Recorder.take_up`
 
     def __init__(self, plan: RoutePlan, steps: tuple[Step, ...], body_limit: int) -> None:
         self.plan = plan
@@ -98,10 +102,11 @@ def site_of(plan: SitePlan, routes: list[Route]) -> Site:
 class Site:
     """A compiled site. `only` is its route when it has just one, for every path."""
 
-    __slots__ = ("name", "hosts", "plan", "routes", "log", "gate", "only", "guarded", "_exact", "_prefixes")
+    __slots__ = ("name", "hosts", "plan", "routes", "log", "meter", "gate", "only", "guarded", "_exact", "_prefixes")
 
     name: bytes
     log: AccessLog | None  # of what it answers without a route
+    meter: Meter  # the same
 
     def __init__(self, plan: SitePlan, routes: list[Route]) -> None:
         self.plan = plan

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gapura.balance.upstream import Upstream, upstream_of
+from gapura.balance.upstream import Answers, Upstream, upstream_of
 from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan
+from gapura.config.plan_admin import UPSTREAM
 from gapura.config.regexes import compiled
-from gapura.edge import challenge, compress, edit, guard, intercept, limit, maintenance, secure, traffic
+from gapura.edge import challenge, compress, dashboard, edit, guard, intercept, limit, maintenance, secure, tracing, traffic
 from gapura.edge.files import Files
 from gapura.edge.header_edits import compile_edit
 from gapura.edge.policy_key import key_of
@@ -24,17 +25,20 @@ NANOSECONDS = 1_000_000_000
 class Snapshot:
     """What a worker serves. `previous` hands on the rotation of upstreams that stay."""
 
-    __slots__ = ("generation", "plan", "router", "upstreams", "sends_files")
+    __slots__ = ("__weakref__", "generation", "plan", "router", "upstreams", "sends_files")
 
     upstreams: dict[str, Upstream]
 
-    def __init__(self, plan: Plan, generation: int, board: Board, column: int, previous: Snapshot | None) -> None:
+    def __init__(
+        self, plan: Plan, generation: int, board: Board, column: int, previous: Snapshot | None, answers: Answers | None = None
+    ) -> None:
+        """`answers`: where upstreams note what their servers answer."""
         self.generation = generation
         self.plan = plan
         self.sends_files = any(route["action"] == "files" for site in plan["sites"] for route in site["routes"])
         before = previous.upstreams if previous else {}
         self.upstreams = {
-            name: upstream_of(upstream, board, column, before.get(name)) for name, upstream in plan["upstreams"].items()
+            name: upstream_of(upstream, board, column, before.get(name), answers) for name, upstream in plan["upstreams"].items()
         }
         self.router = Router([site_of(site, self._routes(site)) for site in plan["sites"]])
         self._close_gates()
@@ -54,10 +58,14 @@ class Snapshot:
     def _route(self, plan: RoutePlan, rewritten: bool) -> Route:
         """`rewritten`: requests may come here with another target than that which the client sent."""
         limit = plan["body_limit"]
-        steps = (*_before(plan), self._step(plan, rewritten))
+        steps = (*self._traced(plan), *_before(plan), *dashboard.steps(plan), self._step(plan, rewritten))
         route = Route(plan, steps, self.plan["edge"]["limits"]["body"] if limit is None else limit)
         route.dressing = _dressing(plan)
         return route
+
+    def _traced(self, plan: RoutePlan) -> list[Step]:
+        wanted = self.plan["edge"].get("tracing")
+        return [tracing.begin(wanted)] if wanted else []
 
     def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         step = self._action(plan, rewritten)
@@ -98,7 +106,8 @@ class Snapshot:
             key=key_of(upstream),
             target=target_of(route, rewritten),
             edit=compile_edit(changes["request"], _groups(route)) if changes and changes["request"] else None,
-            served_by=edge["served_by"],
+            served_by=edge["served_by"] and upstream["name"] != UPSTREAM,
+            traced=tracing.tried if edge.get("tracing") else None,
         )
 
 

@@ -33,13 +33,15 @@ from gapura.edge.listen import Listener
 from gapura.edge.logs import Logs
 from gapura.edge.pool import Pool
 from gapura.edge.recall import Recall
+from gapura.edge.recording import Recorder
 from gapura.edge.snapshot import NANOSECONDS, Snapshot
 from gapura.edge.tunnel import Tunnel
 from gapura.edge.turns import Turns
 from gapura.errors import GapuraError
+from gapura.metrics import Metrics
 from gapura.outgoing import Outgoing
-from gapura.tally import Tally
 from gapura.records import Records
+from gapura.tally import Tally
 
 BEAT: Final = 0.1
 """Seconds between heartbeats and between looks at the exchanges under way."""
@@ -58,9 +60,9 @@ class Worker:
         self.channel = channel
         self.board: Board
         self.tally: Tally
-        self.column = -1
         self.records: Records
         self.metrics: Metrics
+        self.column = -1
         self.snapshot: Snapshot
         self.prepared: Snapshot | None = None
         self.committed = False
@@ -77,6 +79,7 @@ class Worker:
         self.turns = Turns(self)
         self.file_memory = FileMemory(0)
         self.recall = Recall()
+        self.recorder = Recorder()
         self.logs = Logs(loop, self._log_trouble)
         self.trust = Trust([])
         self.certificates = Certificates()
@@ -93,6 +96,12 @@ class Worker:
 
     def admit(self, connection: Downstream | Encrypted) -> bool:
         """Count a new client connection; False when there are too many."""
+        if self._admits(connection):
+            return True
+        self.recorder.refused += 1
+        return False
+
+    def _admits(self, connection: Downstream | Encrypted) -> bool:
         self.connections.add(connection)
         limits = self.limits
         most = limits["connections_per_client"]
@@ -141,6 +150,7 @@ class Worker:
         self.loop.call_later(BEAT, self.beat)
 
     def _look(self, now: int) -> None:
+        self.recorder.beat()
         for forward in tuple(self.forwards):
             if forward.deadline and now > forward.deadline:
                 forward.expire(now)
@@ -157,6 +167,7 @@ class Worker:
                     tunnel.expire(now)
             self.pool.sweep(now)
             self.recall.sweep(now)
+            self.recorder.look(self.connections)
         if self.draining:
             self._drained(now)
 
@@ -187,6 +198,7 @@ class Worker:
         self.records = Records(given["records"], self.column)
         self.metrics = Metrics(given["metrics"])
         self._row = self.board.process(WORKER_ROW + self.column)
+        self.recorder.open(self.board, self.records, self.metrics, self.column)
         self.beat()
         self.say({"type": "hello", "role": "worker", "pid": os.getpid()})
 
@@ -194,7 +206,7 @@ class Worker:
         generation = message["generation"]
         try:
             previous = self.snapshot if self.committed else None
-            self.prepared = Snapshot(message["plan"], generation, self.board, self.column, previous)
+            self.prepared = Snapshot(message["plan"], generation, self.board, self.column, previous, self.recorder.answers)
         except (GapuraError, KeyError, ValueError, TypeError, OSError) as error:
             log.error("generation %s cannot be prepared: %s: %s", generation, type(error).__name__, error)
             self.say({"type": "failed", "generation": generation, "error": f"{type(error).__name__}: {error}"})
@@ -209,6 +221,8 @@ class Worker:
         self.prepared = None
         self._settings(snapshot.plan)
         self.logs.take_up(snapshot.plan, snapshot.router)
+        self.recorder.take_up(snapshot.plan, snapshot.router)
+        self.recorder.keep(snapshot)
         self.snapshot = snapshot
         self.recall.clear()
         self.board.cells[self._row + P_GENERATION] = snapshot.generation

@@ -179,6 +179,7 @@ class Master:
         children.changed = self._changed
         slots = Slots(shared, children.columns, inherited=shared.cells[b.H_GENERATION] > 0)
         children.clear_column = slots.clear_column
+        slots.freed = children.metrics.clear_slot
         logs_folder = plan["paths"]["logs"]
         ground = Ground(
             self.loop, shared, Ports(), children.columns, self._changed, pipes, logs_folder, self._open_files, children.lend

@@ -25,6 +25,7 @@ from gapura.master.fleet import Fleet
 from gapura.master.loop import Loop, Steps, Task, Timer, until
 from gapura.master.maintenance import Maintenance, meant
 from gapura.master.overrides import KeptOverrides
+from gapura.master.rows import Rows
 from gapura.master.slots import Slots
 from gapura.master.sockets import Sockets, key
 
@@ -44,6 +45,7 @@ class Door:
         self.board = board
         self.sockets = sockets
         self.slots = slots
+        self.rows = Rows(children.metrics, children.columns)
         self.children = children
         self.copies = Copies()
         self.fleet = fleet
@@ -263,6 +265,7 @@ class Door:
         fresh: list[int] = []
         try:
             fresh = self.slots.give(plan, time.monotonic_ns())
+            self.rows.give(plan)
             failure = yield from self.children.prepare(generation, plan)
             if failure:
                 raise CommandError("the new configuration was not taken up", failure)
@@ -272,6 +275,7 @@ class Door:
             self.slots.give_back(fresh)
             if self.plan:
                 self.slots.settle(self.plan, time.monotonic_ns())
+                self.rows.settle(self.plan, self.generation)
             self.sockets.abort()
             raise
         self.sockets.open(edge["backlog"])
@@ -288,6 +292,7 @@ class Door:
         self.children.unlisten(gone)
         self.sockets.close(gone)
         self.slots.settle(plan, time.monotonic_ns())
+        self.rows.settle(plan, self.generation)
         self.children.forsake()
         self.changed()
 

@@ -51,6 +51,8 @@ class Slots:
         """`inherited`: the board is an earlier master's. (A fresh one is not read, which would make all of its pages real.)"""
         self.board = board
         self._columns = columns
+        self.freed: Callable[[int], None] = lambda slot: None
+        """Told of each slot that may go to another server."""
         self._owned: dict[int, list[int]] = {}
         self._leaving: dict[int, Quiet] = {}
         for index in range(b.SLOTS if inherited else 0):
@@ -145,3 +147,4 @@ class Slots:
         if not owned:
             self._owned.pop(key, None)
         self.board.clear_slot(slot)
+        self.freed(slot)
