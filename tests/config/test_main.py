@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,3 +49,71 @@ def test_bad_files_give_no_traceback(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_usage(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     assert main(arguments) == 2
     assert "usage" in capsys.readouterr().err
+
+
+# -- texts in the place of files -------------------------------------------------------------------------------------------------
+
+RUNS = '[sites."a.b"]\nrespond = "x"\n'
+
+
+def ask(verb: str, file: str, **job: object) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-P", "-m", "gapura.config", verb, file]
+    done = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def ours(text: str) -> str:
+    return f'{text}[edge]\nhttp = 8080\nuser = "{pwd.getpwuid(os.geteuid()).pw_name}"\n'
+
+
+def test_a_text_makes_a_plan_and_the_file_stays(configure: Configure) -> None:
+    file = configure(ours(RUNS))
+    text = ours(RUNS.replace("a.b", "c.d"))
+    status, answer = ask("try", file, texts={file: text})
+    assert (status, answer["plan"]["sites"][0]["hosts"], answer["texts"]) == (0, ["c.d"], {file: text})
+    assert Path(file).read_text() == ours(RUNS)
+
+
+def test_a_check_tells_problems_and_the_difference(configure: Configure) -> None:
+    file = configure(ours(RUNS))
+    _, answer = ask("check", file, texts={file: "[edge]\nworkers = 0\n"}, running={file: ours(RUNS)})
+    [problem] = answer["problems"]
+    assert (problem["line"], problem["column"], problem["text"]) == (2, 11, "workers = 0")
+    assert "+workers = 0\n" in answer["diff"]
+    assert "plan" not in answer
+    _, answer = ask("check", file, running={file: ours(RUNS)})
+    assert answer["plan"]["sites"][0]["hosts"] == ["a.b"]
+    assert answer["diff"] == ""
+
+
+@pytest.mark.parametrize("text", ["\ud800", "x" * (2 << 20), "a = " + "[" * 60_000, "=", "\0"])
+def test_bad_texts_are_problems(configure: Configure, text: str) -> None:
+    file = configure(ours(RUNS))
+    for verb in ("try", "check"):
+        assert len(ask(verb, file, texts={file: text})[1]["problems"]) == 1
+
+
+def test_from_the_api_nothing_is_read_that_the_file_does_not_name(configure: Configure) -> None:
+    """What the loader says of a file would tell its content."""
+    file = configure(ours(RUNS), secret="not = a = variable\n")
+    guard = ask("try", file)[1]["plan"]
+    app = '[apps.x]\ncommand = "true"\n'
+    for verb in ("try", "check"):
+        text = ours(RUNS + app + 'env_file = "secret"\n')
+        _, answer = ask(verb, file, texts={file: text}, running={file: ours(RUNS)}, guard=guard)
+        [problem] = answer["problems"]
+        assert problem["message"] == "this is not taken from the API: another file: secret"
+        assert (problem["line"], problem["text"]) == (5, 'env_file = "secret"')
+        assert "variable" not in json.dumps(answer["problems"])
+        _, answer = ask(verb, file, texts={file: ours(RUNS + app)}, running={file: ours(RUNS)}, guard=guard)
+        assert [problem["message"] for problem in answer["problems"]] == ["this is not taken from the API: another app"]
+
+
+def test_a_server_that_is_added(configure: Configure) -> None:
+    file = configure(ours('[upstreams.api]\nservers = ["10.0.0.1:80"]\n'))
+    plan = ask("load", file)[1]["plan"]
+    status, answer = ask("server", file, plan=plan, upstream="api", server={"address": "10.0.0.2", "weight": 2})
+    assert (status, answer["server"]["id"], answer["server"]["weight"]) == (0, "10.0.0.2:80", 2)
+    status, answer = ask("server", file, plan=plan, upstream="api", server={"address": "10.0.0.2", "weight": 0})
+    assert (status, answer["problems"][0]["message"]) == (78, "weight must be from 1 to 10000")

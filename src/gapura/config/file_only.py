@@ -7,11 +7,13 @@ hand out a file, to show visitors files that nobody meant to show, to take a por
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from . import plan_admin, plan_events
 from .plan import AppPlan, Plan, RoutePlan, listens
+from .plan_events import WebhookPlan
 from .positions import Path
 
 LOW: Final = 1024
@@ -66,12 +68,14 @@ def _user(data: Mapping[str, Any]) -> object:
 def refused(old: Plan, new: Plan) -> list[Refused]:
     """What of `new` differs from the running `old` in a way that only the files may."""
     found = [*_apps(old["apps"], new["apps"]), *_edge(old, new)]
+    before = {"", *(server["path"] for item in old["upstreams"].values() for server in item["servers"])}
     for name, upstream in new["upstreams"].items():
-        before = {server["path"] for item in old["upstreams"].values() for server in item["servers"]}
         sockets = {server["path"] for server in upstream["servers"]} - before
         found += [Refused(("upstreams", name, "servers"), f"another UNIX socket: {path}") for path in sorted(sockets)]
+    known = {(kind, file) for kind, _, file in _files(old)}
+    known |= {("log", os.path.join(new["paths"]["logs"], name)) for name in ("access.log", "error.log")}
     for kind, place, file in _files(new):
-        if file and file not in {known for what, _, known in _files(old) if what == kind}:
+        if file and (kind, file) not in known:
             found.append(Refused(place, f"another {kind}: {file}"))
     shown = {host for site in old["sites"] if _shows_gapura(site) for host in site["hosts"]}
     for site in new["sites"]:
@@ -79,8 +83,7 @@ def refused(old: Plan, new: Plan) -> list[Refused]:
             found.append(Refused(("sites", site["hosts"][0]), "a dashboard on another site"))
     if (old.get("admin") or plan_admin.default()) != (new.get("admin") or plan_admin.default()):
         found.append(Refused(("admin",), "who may command"))
-    if _told(old) != _told(new):
-        found.append(Refused(("events",), "the command, files and addresses of events"))
+    found += _events(old, new)
     return list(dict.fromkeys(found))
 
 
@@ -163,11 +166,23 @@ def _pages(place: Path, holder: object) -> Iterator[tuple[str, Path, str]]:
                 yield "page", place, path
 
 
-def _told(plan: Plan) -> object:
+def _events(old: Plan, new: Plan) -> Iterator[Refused]:
     """What of the events is run, opened or sent somewhere; which of them are told, and how patiently, may change."""
-    events = plan.get("events") or plan_events.default(plan["paths"]["logs"])
-    hooks = [(hook["url"], hook["url_file"], hook["secret_file"], hook["ca"], hook["headers"]) for hook in events["webhooks"]]
-    return events["log"], events["on_event"]["command"] if events["on_event"] else "", hooks
+    usual = plan_events.default(new["paths"]["logs"])
+    one, other = old.get("events") or usual, new.get("events") or usual
+    command = other["on_event"]["command"] if other["on_event"] else ""
+    if command and command != (one["on_event"]["command"] if one["on_event"] else ""):
+        yield Refused(("events", "on_event"), "the command that is run for events")
+    if other["log"] not in ("", one["log"], usual["log"]):
+        yield Refused(("events", "log"), f"another log: {other['log']}")
+    known = [_hook(hook) for hook in one["webhooks"]]
+    for index, hook in enumerate(other["webhooks"]):
+        if _hook(hook) not in known:
+            yield Refused(("events", "webhooks", index), "another address that events are sent to")
+
+
+def _hook(hook: WebhookPlan) -> tuple[object, ...]:
+    return hook["url"], hook["url_file"], hook["secret_file"], hook["ca"], hook["headers"]
 
 
 def _shows_gapura(site: Mapping[str, Any]) -> bool:
