@@ -103,7 +103,12 @@ def test_a_certificate_is_verified(tmp_path: Path) -> None:
             wrong = await post(receiver.url, {}, b"x", 20.0, trusting)
             assert "it is for other names" in wrong.problem
             assert receiver.posts == []
-        plain = await asyncio.start_server(lambda _, writer: writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "127.0.0.1", 0)
+
+        def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        plain = await asyncio.start_server(refuse, "127.0.0.1", 0)
         async with plain:
             port = plain.sockets[0].getsockname()[1]
             outcome = await post(f"https://localhost:{port}/", {}, b"x", 20.0, trusting)
