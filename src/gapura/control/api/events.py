@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import Response
 
 from gapura.control.api import problem, streams
@@ -22,16 +24,25 @@ MOST: Final = 1000
 LISTENERS: Final = 100
 _listening = 0
 
+
+def _word(word: str) -> str:
+    if word not in WORDS:
+        raise ValueError(f"there is no event {word}; there are: {', '.join(WORDS)}")
+    return word
+
+
 Since = Annotated[int, Query(ge=0, le=1 << 53, description="Only events with a greater `id`.")]
 Only = Annotated[
-    tuple[Annotated[str, Query(pattern=r"^[a-z_.]{1,40}$")], ...],
+    tuple[Annotated[str, AfterValidator(_word), WithJsonSchema({"type": "string", "enum": list(WORDS)})], ...],
     Query(
         max_length=20,
         description="Only these types (`app.crashed`), groups of types (`app`), or from this severity on (`warning`).",
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most, the newest.")]
-Last = Annotated[str | None, Header(max_length=20, description="What a browser sends when it comes back; counts before `since`.")]
+Last = Annotated[
+    Annotated[str, Field(max_length=20)] | SkipJsonSchema[None], Header(description="The last `id` that a browser has seen.")
+]
 
 
 @router.get(
@@ -51,9 +62,6 @@ async def events(
     last_event_id: Last = None,
 ) -> dict[str, Any] | Response:
     """The last events, the oldest first; a thousand are kept. With `Accept: text/event-stream` it goes on with those to come."""
-    unknown = [word for word in only if word not in WORDS]
-    if unknown:
-        raise Refusal(422, f"there is no event {unknown[0]}", f"there are: {', '.join(WORDS)}")
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         since = int(last_event_id)
     if streams.wanted(request):

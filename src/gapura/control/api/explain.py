@@ -51,7 +51,7 @@ async def explain(
     found = await _asked(json.dumps(question).encode())
     if "error" in found:
         raise Refusal(422, str(found["error"]), "a URL such as http://shop.example/path")
-    return shown(found)
+    return {**shown(found), "url": url}
 
 
 async def _asked(question: bytes) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from gapura.control.api import known, problem
 from gapura.control.api.auth import InContext, Reader
 from gapura.control.api.fields import RouteFilter, ServerFilter, SiteFilter
 from gapura.control.api.models_now import HistoryAnswer
-from gapura.control.api.problem import Refusal
 
 router = APIRouter(prefix="/v1", tags=["status"])
 Seconds = Annotated[int, Query(ge=1, le=86400, description="How far back; up to 900 in steps of a second, else of a minute.")]
@@ -32,20 +31,18 @@ async def history(
     route: RouteFilter = None,
     server: ServerFilter = None,
 ) -> dict[str, Any]:
-    """Requests and errors a second, and percentiles of their duration, of all traffic, or of one site, route or server
-    (one of them at a time). It begins when Gapura starts, a quarter of an hour in seconds, a day in minutes."""
-    if sum(given is not None for given in (site, route, server)) > 1:
-        raise Refusal(422, "a site, a route or a server: one at a time", "ask once for each")
+    """Requests and errors a second, and percentiles of their duration, of all traffic, or of one server, route or site
+    (the first of them that is given). It begins when Gapura starts, a quarter of an hour in seconds, a day in minutes."""
     key: past.Key = past.TOTAL
-    if site is not None:
-        key = ("site", known.site(context, site)["hosts"][0])
+    if server is not None:
+        if server not in context.names.servers:
+            raise known.missing("server", server, context.names.servers)
+        key = ("server", server)
     elif route is not None:
         if route and route not in context.names.routes:
             raise known.missing("route", str(route), map(str, context.names.routes))
         key = ("route", route)
-    elif server is not None:
-        if server not in context.names.servers:
-            raise known.missing("server", server, context.names.servers)
-        key = ("server", server)
+    elif site is not None:
+        key = ("site", known.site(context, site)["hosts"][0])
     found: dict[str, Any] = context.history.read(seconds, key)
     return found

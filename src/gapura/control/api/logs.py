@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
@@ -18,7 +20,7 @@ from gapura.config.plan import Plan
 from gapura.config.plan_log import AccessLogPlan
 from gapura.control.api import known, problem, streams
 from gapura.control.api.auth import InContext, Reader
-from gapura.control.api.fields import AppName, Index, Lines, SiteFilter
+from gapura.control.api.fields import AppName, Index, Lines, SiteFilter, StatusFilter
 from gapura.control.api.models_apps import Log
 from gapura.control.api.models_logs import AccessLines
 from gapura.control.api.problem import Refusal
@@ -32,6 +34,9 @@ RENAMED: Final = 2.0
 """Seconds without a new line after which it is looked whether the file was renamed."""
 _STAMP: Final = len("2026-11-22T14:03:07.123")
 
+Slow = Annotated[
+    Annotated[float, Field(ge=0, le=86400)] | SkipJsonSchema[None], Query(description="Only what took so many seconds.")
+]
 Open = Callable[[], Awaitable[int]]
 _following = 0
 
@@ -80,16 +85,16 @@ async def access_log(
     context: InContext,
     visitor: Reader,
     site: SiteFilter = None,
-    status: Annotated[
-        str | None, Query(pattern=r"^[0-9xX, -]{3,100}$", description="Only these: `404`, `5xx`, `400-499`, with commas between.")
+    status: StatusFilter = None,
+    slow: Annotated[
+        Annotated[float, Field(ge=0, le=86400)] | SkipJsonSchema[None], Query(description="Only what took so many seconds.")
     ] = None,
-    slow: Annotated[float | None, Query(ge=0, le=86400, description="Only what took so many seconds.")] = None,
     lines: Lines = 100,
 ) -> dict[str, Any]:
     """The last lines of the access logs, the oldest first; of each file at most its last megabyte is read."""
     host = known.site(context, site)["hosts"][0] if site is not None else None
     paths, by_field = _access_logs(context.running, host)
-    filters = _filters(status, slow)
+    filters = Filters(statuses_of(status) if status is not None else [], slow or 0.0, "", [], "", 0.0)
     if by_field:
         filters.of_site(by_field)
     if filters and not all(form in KNOWN for forms in paths.values() for form in forms):
@@ -126,15 +131,6 @@ def _read(tail: Tail, path: str, count: int, filters: Filters) -> list[tuple[flo
         moment = entry.when if entry is not None else moment
         found.append((moment, {"file": os.path.basename(path), "text": text, "fields": entry.fields if entry else None}))
     return found
-
-
-def _filters(status: str | None, slow: float | None) -> Filters:
-    """Raises `Refusal` 422."""
-    try:
-        statuses = statuses_of(status) if status is not None else []
-    except ValueError as error:
-        raise Refusal(422, f"{error} is no status", "404, 5xx or 400-499, with commas between") from None
-    return Filters(statuses, slow or 0.0, "", [], "", 0.0)
 
 
 def _access_logs(plan: Plan, host: str | None) -> tuple[dict[str, set[str]], str]:

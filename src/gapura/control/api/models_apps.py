@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gapura.config.plan import MAX_INSTANCES
-from gapura.control.api.fields import Body, Model, Open, example
+from gapura.control.api.fields import WHOLE, Body, Model, Open, example
 
 
 class Instance(Open):
@@ -45,7 +45,7 @@ class Which(Body):
 
     model_config = example(index=0)
 
-    index: Annotated[int | None, Field(ge=0, le=MAX_INSTANCES - 1, description="One instance; left out or null: all.")] = None
+    index: Annotated[int | None, Field(ge=0, le=MAX_INSTANCES - 1, description="One instance; null: all."), WHOLE] = None
 
 
 class Number(Body):
@@ -53,7 +53,7 @@ class Number(Body):
 
     model_config = example(instances=4)
 
-    instances: Annotated[int, Field(ge=0, le=MAX_INSTANCES)]
+    instances: Annotated[int, Field(ge=0, le=MAX_INSTANCES), WHOLE]
 
 
 class Done(Open):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gapura.control.api.fields import Body, Model, Open, example
+from gapura.control.api.fields import WHOLE, Body, Model, Open, example
 from gapura.control.api.models_now import PictureServer, PictureUpstream
 
 MAX_TEXT = 1 << 20
@@ -26,11 +26,11 @@ class NewServer(Body):
     model_config = example(address="10.0.0.9:3000", weight=2)
 
     address: Annotated[str, Field(min_length=1, max_length=200, description="`host:port`, or `unix:/path`.")]
-    weight: Annotated[int, Field(ge=1, le=65535)] = 1
+    weight: Annotated[int, Field(ge=1, le=65535), WHOLE] = 1
     backup: bool = False
-    max_fails: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    max_fails: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 1
     fail_timeout: Annotated[float, Field(gt=0, le=86400, strict=False, description="Seconds.")] = 10.0
-    max_conns: Annotated[int, Field(ge=0, le=1_000_000, description="0: no limit.")] = 0
+    max_conns: Annotated[int, Field(ge=0, le=1_000_000, description="0: no limit."), WHOLE] = 0
 
 
 class ServerChange(Body):
@@ -38,7 +38,7 @@ class ServerChange(Body):
 
     model_config = example(weight=5)
 
-    weight: Annotated[int | None, Field(ge=1, le=65535)] = None
+    weight: Annotated[int | None, Field(ge=1, le=65535), WHOLE] = None
     state: Annotated[
         Literal["enabled", "draining"] | None, Field(description="draining: it ends what it has and gets nothing new.")
     ] = None
@@ -133,7 +133,7 @@ class Trying(Body):
     model_config = example(site="shop.example", requests=20, per_second=10)
 
     site: Annotated[str, Field(min_length=1, max_length=253, description="Host name of a site.")]
-    requests: Annotated[int, Field(ge=1, le=200)] = 20
+    requests: Annotated[int, Field(ge=1, le=200), WHOLE] = 20
     per_second: Annotated[float, Field(ge=1, le=200, strict=False)] = 20.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -65,7 +66,7 @@ class Refusal(Exception):
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     status: {"model": ProblemDetails, "description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {}}}
-    for status in (400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 428, 429, 500, 501, 503, 504)
+    for status in (400, 401, 403, 404, 405, 408, 409, 412, 413, 415, 422, 428, 429, 500, 503, 504)
 }
 """For OpenAPI: what any route may answer."""
 
@@ -78,11 +79,28 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install(app: FastAPI) -> None:
     """Have an application answer with problem details, whatever goes wrong."""
 
-    async def refused(_: Request, error: Exception) -> Response:
-        return of(error).response()
+    async def refused(request: Request, error: Exception) -> Response:
+        refusal = of(error)
+        if refusal.status == 405:
+            refusal.headers["Allow"] = allowed(app, request.url.path) or refusal.headers.get("Allow", "")
+        return refusal.response()
 
     for kind in (Refusal, CommandError, ConfigError, MasterAway, MasterSlow, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, refused)
+
+
+_WIDE: Final = {"{server}": ".+", "{request}": ".+"}
+"""Parameters of paths that may hold slashes."""
+
+
+def allowed(app: FastAPI, path: str) -> str:
+    """The methods of a path, all of its routes together; "" for one that the API does not document."""
+    found: list[str] = []
+    for template, operations in app.openapi()["paths"].items():
+        parts = re.split(r"(\{[^}]*\})", template)
+        if re.fullmatch("".join(_WIDE.get(part, "[^/]+") if part.startswith("{") else re.escape(part) for part in parts), path):
+            found += [method.upper() for method in operations]
+    return ", ".join(dict.fromkeys(found))
 
 
 def of(error: Exception) -> Refusal:
