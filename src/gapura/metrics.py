@@ -115,7 +115,7 @@ class Row(NamedTuple):
     sent: int
     received: int
     broken: int
-    statuses: dict[int, int]  # by `COUNTED`, without those that never were
+    statuses: list[int]  # by `COUNTED`
     durations: list[int]  # by `BOUNDS`
 
     @property
@@ -125,7 +125,7 @@ class Row(NamedTuple):
     @property
     def errors(self) -> int:
         """Answers with 500 and above, and those that were broken off."""
-        return self.broken + sum(count for status, count in self.statuses.items() if status >= 500)
+        return self.broken + sum(count for status, count in zip(COUNTED, self.statuses, strict=True) if status >= 500)
 
 
 class Server(NamedTuple):
@@ -227,8 +227,7 @@ class Metrics:
     def row(self, row: int) -> Row:
         """What was counted for a route or a site; all zero for a row that nobody has."""
         cells = self._sum((self.row_at(column, row) for column in self.columns()), ROW, row < self.cells[H_ROWS])
-        statuses = {status: count for status, count in zip(COUNTED, cells[STATUS:DURATION], strict=True) if count}
-        return Row(cells[DURATION_SUM], cells[SENT], cells[RECEIVED], cells[BROKEN], statuses, cells[DURATION:])
+        return Row(cells[DURATION_SUM], cells[SENT], cells[RECEIVED], cells[BROKEN], cells[STATUS:DURATION], cells[DURATION:])
 
     def server(self, *slots: int) -> Server:
         """What was counted for a server, which has one slot, or an instance, which has two."""

@@ -118,7 +118,7 @@ class Alarms:
                 self._bursts.look(dict(self._counts()), now)
             if now - self._dated >= DATES:
                 self._dated = now
-                self._expiry.look(list(self._dates()), time.time())
+                self._expiry.look(list(self.dates()), time.time())
         except Exception:
             log.exception("a look at what is to be told failed")
 
@@ -177,7 +177,7 @@ class Alarms:
             if rows:
                 yield site, (sum(row.requests for row in rows), sum(row.errors for row in rows))
 
-    def _dates(self) -> Iterator[Dates]:
+    def dates(self) -> Iterator[Dates]:
         """The days of all certificates: those that are got here, and those in files."""
         for host, item in self.certificates.items():
             if item.there and item.value("not_after"):

@@ -26,6 +26,7 @@ from gapura.control.orphan import Lent, Orphan
 from gapura.control.resolve import Resolver
 from gapura.control.sampler import Sampler
 from gapura.control.sessions import Sessions
+from gapura.control.tracer import Tracer
 from gapura.metrics import Metrics
 from gapura.records import Records
 
@@ -58,6 +59,7 @@ class Control:
         self._alarms = Alarms(loop, self.events)
         self._certificates.tell = self.events.tell
         self.context = Context(self._tell)
+        self.context.dates = self._alarms.dates
         self.context.events = self.events
         self.context.sessions = Sessions()
         self.context.audit = Audit()
@@ -190,6 +192,7 @@ class Control:
         self._health = Health(self._loop, self._board)
         self.context.board, self.context.records, self.context.metrics = self._board, self._records, self._metrics
         self._sampler = Sampler(self._loop, self._metrics, self._board, self.context.history)
+        self.context.traces = Tracer(self._records, lambda: self.context.names)
         self._beat()
 
     def _on_prepare(self, message: ipc.Message, fds: list[int]) -> None:
@@ -216,6 +219,8 @@ class Control:
             self._sampler.names = self.context.names
             self._sampler.start()
         self._admin.apply(self._plan)
+        if self.context.traces is not None:
+            self.context.traces.apply(self._plan)
         self._certificates.apply(self._plan)
         self.events.apply(self._plan)
         self._alarms.watches, self._alarms.certificates = self._health.watches, self._certificates.hosts
@@ -305,6 +310,8 @@ class Control:
         self.events.stop()
         if self._sampler is not None:
             self._sampler.stop()
+        if self.context.traces is not None:
+            self.context.traces.close()
         self._admin.close()
         self._certificates.pause()
         if self._orphan is not None:

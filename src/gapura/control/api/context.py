@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from gapura.control.api.visitor import Visitor
     from gapura.control.audit import Audit
     from gapura.control.borrower import Borrower
+    from gapura.control.expiry import Dates
     from gapura.control.sessions import Sessions
+    from gapura.control.tracer import Tracer
 
 PATIENCE: Final = 120.0
 """Seconds that a command may take: a rolling restart of many instances is slow."""
@@ -62,6 +65,11 @@ class Context:
         self.audit: Audit | None = None
         self.sessions: Sessions | None = None
         self.borrower: Borrower | None = None
+        self.dates: Callable[[], Iterable[Dates]] = tuple
+        """The days of all certificates that are served."""
+        self.traces: Tracer | None = None
+        self.settled_at = time.time()
+        """When the committed plan was taken up here."""
 
     @property
     def running(self) -> Plan:
@@ -86,7 +94,7 @@ class Context:
 
     def settle(self, plan: Plan, generation: int) -> None:
         """A plan is committed."""
-        self.plan, self.generation = plan, generation
+        self.plan, self.generation, self.settled_at = plan, generation, time.time()
         if self.audit is not None:
             self.audit.open(audit_file(plan))
 
