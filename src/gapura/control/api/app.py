@@ -9,14 +9,14 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from gapura import __version__
-from gapura.control.api import problem
+from gapura.control.api import page, problem
 from gapura.control.api.auth import Reader
 from gapura.control.api.context import Context
 from gapura.control.api.gate import Gate
 
 ROUTERS: Final = (
-    *("me", "login", "status", "live", "history", "apps", "upstreams", "configuration", "maintenance", "certificates"),
-    *("explain", "trial", "logs", "events", "audit"),
+    *("me", "login", "status", "live", "history", "apps", "upstreams", "requests", "configuration", "maintenance", "certificates"),
+    *("explain", "trial", "logs", "events", "audit", "metrics"),
 )
 """Modules of this package with a `router`, one for each noun, in the order in which they are asked."""
 
@@ -30,7 +30,7 @@ def make_app(context: Context) -> Gate:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        responses={status: problem.RESPONSES[status] for status in (401, 403, 422, 503)},
+        responses={status: problem.RESPONSES[status] for status in (400, 401, 403, 422, 503)},
     )
     app.state.context = context
     problem.install(app)
@@ -42,4 +42,5 @@ def make_app(context: Context) -> Gate:
         document: dict[str, Any] = app.openapi()
         return JSONResponse(document)
 
+    app.include_router(page.router)  # last: it takes every name that nobody else has
     return Gate(app, context)
