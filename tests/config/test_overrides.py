@@ -189,8 +189,9 @@ def test_an_upstream_that_leaves_the_file_takes_all_with_it(later: Plan) -> None
 
 
 def test_the_last_one_stays_away_if_that_was_meant() -> None:
-    plan = plan_of(upstream("api", server(A)))
-    result = applied(plan, overrides.remove(plan, {}, "api", A, force=True))
+    plan = plan_of(upstream("api", server(A), server(B)))
+    said = overrides.remove(plan, overrides.remove(plan, {}, "api", A, force=False), "api", B, force=True)
+    result = applied(plan, said)
     assert (shares(result.plan), result.dropped) == ({}, [])
 
 
@@ -292,7 +293,7 @@ def test_what_was_not_written_by_us_is_not_believed(document: object) -> None:
 
 # -- whatever is said, and whatever the file becomes -----------------------------------------------------------------------------
 
-LABELS = [f"10.0.0.{number}:80" for number in range(5)]
+LABELS = [f"10.0.0.{number}:80" for number in range(3)]
 files = st.dictionaries(st.sampled_from(LABELS), st.integers(1, 3), min_size=1)
 steps = st.lists(
     st.one_of(
@@ -345,6 +346,12 @@ class Model:
         elif verb == "remove" and label in self.file:
             self.removed[label] = value
             self.weights.pop(label, None)
+            if value:
+                self.removed = dict.fromkeys(self.removed, True)
+        elif verb == "remove":
+            del self.added[label]
+            if value:
+                self.removed = dict.fromkeys(self.removed, True)
         elif verb == "reset" and not label:
             self.added, self.removed, self.weights = {}, {}, {}
         else:
@@ -352,7 +359,7 @@ class Model:
                 said.pop(label, None)  # type: ignore[attr-defined]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(files, steps)
 def test_the_plan_is_always_the_file_s_and_what_was_said(file: dict[str, int], said: list[Any]) -> None:
     def made(servers: dict[str, int]) -> Plan:

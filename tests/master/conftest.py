@@ -15,9 +15,15 @@ import pytest
 
 from gapura.board import Board
 from gapura.config.plan import AppPlan, Plan
+from gapura.errors import ConfigError
+from gapura.master.children import Children
+from gapura.master.fleet import Fleet
 from gapura.master.instance import Ground
 from gapura.master.loop import Loop, Steps
 from gapura.master.ports import Ports
+from gapura.master.reload import Door
+from gapura.master.slots import Slots
+from gapura.master.sockets import Sockets
 
 FAKES = Path(__file__).parent / "fakes"
 FAKE = [sys.executable, "-P", str(FAKES / "child.py")]
@@ -148,3 +154,47 @@ def end(pid: int) -> None:
         os.waitpid(pid, 0)
     except (ProcessLookupError, ChildProcessError):
         pass
+
+
+class House:
+    """A door with real children that only speak the messages, and apps."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.loop = ground.loop
+        self.plan: Plan | ConfigError = ConfigError([])
+        argv = {"worker": [*FAKE, "worker", "good"], "control": [*FAKE, "control", "good"]}
+        sockets = Sockets()
+        self.children = Children(ground.loop, ground.board, sockets, argv)
+        slots = Slots(ground.board, self.children.columns)
+        self.fleet = Fleet(ground, [])
+        self.door = Door(ground.loop, ground.board, sockets, slots, self.children, self.fleet, self.load)
+        ground.loop.every(0.01, self.reap)
+
+    def load(self) -> Steps[Plan]:
+        yield from ()
+        if isinstance(self.plan, ConfigError):
+            raise self.plan
+        return self.plan
+
+    def reload(self, plan: Plan) -> list[str]:
+        self.plan = plan
+        said: list[str] = finish(self.loop, self.door.reload())
+        return said
+
+    def reap(self) -> None:
+        for child in self.children.crew[:]:
+            if os.waitpid(child.pid, os.WNOHANG)[0]:
+                self.children.ended(child, 0)
+        for run in [run for item in self.fleet.instances for run in item.runs if not run.ended]:
+            pid, raw = os.waitpid(run.pid, os.WNOHANG)
+            if pid:
+                self.fleet.reaped(pid, os.waitstatus_to_exitcode(raw))
+
+
+@pytest.fixture
+def house(ground: Ground) -> Iterator[House]:
+    house = House(ground)
+    yield house
+    finish(house.loop, house.children.end(False, 0.0))
+    finish(house.loop, house.fleet.end())
+    house.door.sockets.close(house.door.sockets.addresses)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,59 +13,10 @@ import pytest
 from gapura import board as b
 from gapura.config.plan import Plan
 from gapura.errors import CommandError, ConfigError, Problem
-from gapura.master.children import Children
-from gapura.master.fleet import Fleet
-from gapura.master.instance import Ground
-from gapura.master.loop import Steps, Task
-from gapura.master.reload import Door, with_instances
-from gapura.master.slots import Slots
-from gapura.master.sockets import Sockets
+from gapura.master.loop import Task
+from gapura.master.reload import with_instances
 
-from .conftest import FAKE, app_plan, finish, free_port, make_plan, server_plan, turn_until, upstream_plan
-
-
-class House:
-    """A door with real children that only speak the messages, and apps."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.loop = ground.loop
-        self.plan: Plan | ConfigError = ConfigError([])
-        argv = {"worker": [*FAKE, "worker", "good"], "control": [*FAKE, "control", "good"]}
-        sockets = Sockets()
-        self.children = Children(ground.loop, ground.board, sockets, argv)
-        slots = Slots(ground.board, self.children.columns)
-        self.fleet = Fleet(ground, [])
-        self.door = Door(ground.loop, ground.board, sockets, slots, self.children, self.fleet, self.load)
-        ground.loop.every(0.01, self.reap)
-
-    def load(self) -> Steps[Plan]:
-        yield from ()
-        if isinstance(self.plan, ConfigError):
-            raise self.plan
-        return self.plan
-
-    def reload(self, plan: Plan) -> list[str]:
-        self.plan = plan
-        said: list[str] = finish(self.loop, self.door.reload())
-        return said
-
-    def reap(self) -> None:
-        for child in self.children.crew[:]:
-            if os.waitpid(child.pid, os.WNOHANG)[0]:
-                self.children.ended(child, 0)
-        for run in [run for item in self.fleet.instances for run in item.runs if not run.ended]:
-            pid, raw = os.waitpid(run.pid, os.WNOHANG)
-            if pid:
-                self.fleet.reaped(pid, os.waitstatus_to_exitcode(raw))
-
-
-@pytest.fixture
-def house(ground: Ground) -> Iterator[House]:
-    house = House(ground)
-    yield house
-    finish(house.loop, house.children.end(False, 0.0))
-    finish(house.loop, house.fleet.end())
-    house.door.sockets.close(house.door.sockets.addresses)
+from .conftest import FAKE, House, app_plan, finish, free_port, make_plan, server_plan, turn_until, upstream_plan
 
 
 def state(house: House, slot: int) -> str:

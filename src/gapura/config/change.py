@@ -164,7 +164,8 @@ def _upstream_details(old: Plan, new: Plan, change: Change) -> list[str]:
         for server in difference.changed:
             keys = _fields(dict(before[server]), dict(after[server]), ("slots", "id", "host", "port"))
             values = ", ".join(f"{key} {_shown(dict(before[server])[key])} → {_shown(dict(after[server])[key])}" for key in keys)
-            out.append(f"upstream {name}: server {server}: {values}")
+            if keys:
+                out.append(f"upstream {name}: server {server}: {values}")
         rest = _fields(plain_upstream(one), plain_upstream(other), ("servers", "names"))
         if rest:
             out.append(f"upstream {name}: {', '.join(rest)} changed")

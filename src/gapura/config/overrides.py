@@ -183,6 +183,8 @@ def remove(plan: Plan, overrides: Overrides, name: str, label: str, force: bool)
         said["weights"].pop(label, None)
     else:
         said["added"] = [server for server in said["added"] if server["id"] != label]
+    if force:  # nobody is left, and that is meant: those that went before stay away, too
+        said["removed"] = dict.fromkeys(said["removed"], True)
     return _with(plan, overrides, name, said, force)
 
 
