@@ -7,6 +7,7 @@ import hashlib
 import html
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -165,7 +166,7 @@ def _tables(context: Context) -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     lines = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return (
         "<table border=1 cellpadding=4><tr>" + "".join(f"<th scope=col>{word}</th>" for word in head) + f"</tr>{lines}</table><br>"
