@@ -16,6 +16,9 @@ import mmap
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from itertools import compress
+from operator import add
 from typing import Final, NamedTuple
 
 from gapura.board import COLUMNS, SLOTS
@@ -175,6 +178,10 @@ def quantile(counts: Sequence[int], q: float) -> float:
     return BOUNDS[-1]
 
 
+def _added(some: list[int], more: list[int]) -> list[int]:
+    return list(map(add, some, more))
+
+
 class Metrics:
     """The mapped metrics. `cells` is the flat array; the methods that say where a row lies give its first cell."""
 
@@ -222,7 +229,7 @@ class Metrics:
     def columns(self) -> list[int]:
         """Columns that a worker has ever had."""
         used = self.cells[WORKERS_START + USED : ROWS_START : WORKER].tolist()
-        return [column for column, mark in enumerate(used) if mark]
+        return list(compress(range(COLUMNS), used))
 
     def row(self, row: int) -> Row:
         """What was counted for a route or a site; all zero for a row that nobody has."""
@@ -243,9 +250,7 @@ class Metrics:
     def _sum(self, starts: Iterable[int], length: int, known: bool = True) -> list[int]:
         """Cell by cell. (Memory that nobody wrote is not read, or it would become real.)"""
         columns = [self.cells[start : start + length].tolist() for start in starts] if known else []
-        if len(columns) == 1:
-            return columns[0]
-        return [sum(cells) for cells in zip(*columns, strict=True)] if columns else [0] * length
+        return list(reduce(_added, columns)) if columns else [0] * length
 
     # -- the master -----------------------------------------------------------------------------------------------------
 
