@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,13 @@ from gapura.config.schema import json_schema
 from gapura.errors import CommandError
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "README.id.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.id.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "id").glob("*.md")),
+]
 GUIDES = [ROOT / "docs" / "from-nginx.md", ROOT / "docs" / "from-pm2.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -41,6 +48,14 @@ def named(examples: Iterator[tuple[Path, str]]) -> list[object]:
 def test_a_page_is_what_the_tool_prints(page: str) -> None:
     printed = subprocess.run([sys.executable, ROOT / "tools" / "reference", "-", page], capture_output=True, text=True, check=True)
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == printed.stdout, "run tools/reference"
+
+
+def test_drawings_are_what_the_tool_draws() -> None:
+    program = runpy.run_path(str(ROOT / "tools" / "drawings"))
+    drawn = program["drawn"]()
+    assert {path.name for path in (ROOT / "docs" / "drawings").iterdir()} == set(drawn)
+    for name, text in drawn.items():
+        assert (ROOT / "docs" / "drawings" / name).read_text(encoding="utf-8") == text, f"{name}: run tools/drawings"
 
 
 def test_every_key_has_its_line() -> None:
@@ -130,10 +145,12 @@ def parse(arguments: list[str]) -> None:
     assert isinstance(gapura, Verbs)
     with contextlib.suppress(click.exceptions.Exit):  # --help and --version
         context = gapura.make_context("gapura", list(arguments))
-        rest = [*context._protected_args, *context.args]
-        _, command, after = gapura.resolve_command(context, rest)
-        assert command is not None
-        command.make_context(rest[0], after, parent=context)
+        group: click.Group = gapura
+        while isinstance(group, click.Group) and (rest := [*context._protected_args, *context.args]):
+            _, command, after = group.resolve_command(context, rest)
+            assert command is not None
+            context = command.make_context(rest[0], after, parent=context)
+            group = command  # type: ignore[assignment]
 
 
 LINES = named(

@@ -25,6 +25,8 @@ OUTSIDE = {"asyncio", "socket", "ssl", "subprocess", "threading"}
 SUBJECTS = {
     "house": ".",
     "docs": "docs",
+    "docs_commands": "docs",
+    "docs_site": "docs",
     "package": "pyproject.toml",
     "examples": "examples",
     "bench": "bench",

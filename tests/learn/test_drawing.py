@@ -58,7 +58,7 @@ def test_the_drawing_can_be_heard() -> None:
     told = root.findtext(f"{SVG}desc") or ""
     assert "a.test /api/ → api" in told
     assert "web:1 (down)" in told
-    assert "web:0 (weight 2 (67 %), up)" in told
+    assert "web:0 (weight 2 (100 %), up)" in told
 
 
 def test_nothing_lies_outside() -> None:

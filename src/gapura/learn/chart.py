@@ -38,7 +38,7 @@ def _policy(canvas: Canvas, scenario: Scenario, result: Result, top: float, lang
     canvas.text(
         LEFT + 88,
         middle + 6,
-        f"p50 {report.milliseconds(result.p50)} · p99 {report.milliseconds(result.p99)}",
+        f"p50 {report.milliseconds(result.p50, language)} · p99 {report.milliseconds(result.p99, language)}",
         "faint",
         12,
         "middle",
@@ -54,7 +54,7 @@ def _policy(canvas: Canvas, scenario: Scenario, result: Result, top: float, lang
         note = report.note(scenario, number, language)
         canvas.text(SERVER_X + 10, y + 18, f"{say(language, 'server')} {number + 1}", size=13, bold=True)
         canvas.text(SERVER_X + 78, y + 18, note, "faint", 11)
-        canvas.text(SERVER_X + 272, y + 18, report.percent(part.share), size=13, anchor="end")
+        canvas.text(SERVER_X + 272, y + 18, report.percent(part.share, language), size=13, anchor="end")
         step = COURSE_WIDTH / len(part.course)
         for place, count in enumerate(part.course):
             tall = math.ceil(count / highest * 26)
@@ -68,7 +68,8 @@ def _policy(canvas: Canvas, scenario: Scenario, result: Result, top: float, lang
 
 def _spoken(scenario: Scenario, result: Result, language: str) -> list[str]:
     parts = ", ".join(
-        f"{say(language, 'server')} {number + 1} {report.percent(part.share)}" for number, part in enumerate(result.servers)
+        f"{say(language, 'server')} {number + 1} {report.percent(part.share, language)}"
+        for number, part in enumerate(result.servers)
     )
-    figures = f"p50 {report.milliseconds(result.p50)}, p99 {report.milliseconds(result.p99)}"
+    figures = f"p50 {report.milliseconds(result.p50, language)}, p99 {report.milliseconds(result.p99, language)}"
     return [f"{result.policy}: {parts}; {figures}; {say(language, 'errors')} {result.errors}."]

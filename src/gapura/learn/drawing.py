@@ -83,7 +83,7 @@ def _draw_upstream(canvas: Canvas, upstream: dict[str, Any], top: float, languag
     canvas.box(POLICY_X, middle - 25, 150, 50, "accent", 25)
     canvas.text(POLICY_X + 75, middle - 3, shortened(upstream["name"], 18), anchor="middle", bold=True)
     canvas.text(POLICY_X + 75, middle + 14, upstream["policy"], "faint", 12, "middle")
-    total = sum(server["weight"] for server in servers if not server["backup"]) or 1
+    total = whole(servers)
     for number, server in enumerate(servers):
         y = top + number * ROW + 6
         colour = COLOURS.get(server["state"], "bad")
@@ -94,6 +94,11 @@ def _draw_upstream(canvas: Canvas, upstream: dict[str, Any], top: float, languag
         canvas.box(SERVER_X, y, 240, 50, colour)
         canvas.text(SERVER_X + 12, y + 21, shortened(server["id"], 26), bold=True)
         canvas.text(SERVER_X + 12, y + 40, server_note(server, share, language), "faint" if server["state"] == "up" else colour, 12)
+
+
+def whole(servers: list[dict[str, Any]]) -> int:
+    """The sum of the weights among which requests are shared now; at least 1."""
+    return sum(server["weight"] for server in servers if not server["backup"] and server["state"] == "up") or 1
 
 
 def server_note(server: dict[str, Any], share: float, language: str) -> str:
@@ -117,7 +122,7 @@ def describe(picture: Picture, language: str) -> str:
             )
             said.append(f"{say(language, 'visitors')} → {site['id']} {route['name']} → {action}.")
     for upstream in picture["upstreams"]:
-        total = sum(server["weight"] for server in upstream["servers"] if not server["backup"]) or 1
+        total = whole(upstream["servers"])
         servers = "; ".join(
             f"{server['id']} ({server_note(server, server['weight'] / total, language)})" for server in upstream["servers"]
         )

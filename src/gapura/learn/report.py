@@ -28,8 +28,10 @@ def table(scenario: Scenario, results: Sequence[Result], language: str = "en") -
     headers = [say(language, "policy"), *servers, "p50", "p99", say(language, "retried"), say(language, "errors")]
     rows = []
     for result in results:
-        shares = [percent(part.share) for part in result.servers]
-        rows.append([result.policy, *shares, milliseconds(result.p50), milliseconds(result.p99), *_counts(result)])
+        shares = [percent(part.share, language) for part in result.servers]
+        rows.append(
+            [result.policy, *shares, milliseconds(result.p50, language), milliseconds(result.p99, language), *_counts(result)]
+        )
     return headers, rows
 
 
@@ -50,8 +52,9 @@ def picture(scenario: Scenario, result: Result, language: str = "en") -> list[st
         branch = _branch(number, scenario.servers, begin is left)
         bar = "█" * min(WIDTH, round(part.share * WIDTH * 1.5)) if part.share else ""
         before = f"{begin}{branch}▶ {number + 1}  {notes[number]:{wide}}".rstrip().ljust(len(left) + wide + 7)
-        lines.append(f"{before}  {bar:{WIDTH}} {percent(part.share):>7}  {course}")
-    figures = f"p50 {milliseconds(result.p50)}  p99 {milliseconds(result.p99)}  {say(language, 'errors')} {result.errors}"
+        lines.append(f"{before}  {bar:{WIDTH}} {percent(part.share, language):>7}  {course}")
+    times = f"p50 {milliseconds(result.p50, language)}  p99 {milliseconds(result.p99, language)}"
+    figures = f"{times}  {say(language, 'errors')} {result.errors}"
     return [*lines, f"{figures:{len(lines[0]) - COURSE}}{_scale(result)}"]
 
 
@@ -126,10 +129,15 @@ def document(scenario: Scenario, results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
+def percent(share: float, language: str = "en") -> str:
+    return decimal(f"{share * 100:.1f} %", language)
 
 
-def milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float, language: str = "en") -> str:
     """A time as people read it: "230 ms", "4.6 s"."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else decimal(f"{seconds:.1f} s", language)
+
+
+def decimal(text: str, language: str) -> str:
+    """A number with the decimal sign of the language."""
+    return text.replace(".", ",") if language == "id" else text
