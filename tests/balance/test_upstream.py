@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapura.balance.upstream import upstream_of
 from gapura.board import (
     ADMIN,
     BACKOFF,
@@ -27,7 +28,6 @@ from gapura.board import (
     FIXED,
     HEALTH,
     HIT_AT,
-    LATENCY,
     PER_WORKER,
     READY,
     READY_AT,
@@ -314,13 +314,15 @@ def test_an_answer_removes_a_void_mark(scene):
 # -- counters -------------------------------------------------------------------------------------------------------------------
 
 
-def test_latency_is_the_first_sample_then_a_moving_average(scene):
+def test_answers_are_counted_at_once_and_noted_for_who_wants_them(scene):
     s = scene({})
-    s.answer(s.servers[0], latency_ns=1_000_000)
-    assert cell(s, 0, LATENCY) == 1_000_000
-    s.answer(s.servers[0], latency_ns=3_000_000)
-    assert cell(s, 0, LATENCY) == pytest.approx(0.05 * 3_000_000 + 0.95 * 1_000_000, abs=1)
+    s.answer(s.servers[0])
+    assert cell(s, 0, SERVED) == 1
+    answers = defaultdict(list)
+    upstream = upstream_of(s.plan, s.board, 0, None, answers)
+    upstream.answered(upstream.servers[0], upstream.servers[0].slot, s.now, s.now, 3_000_000, 404)
     assert cell(s, 0, SERVED) == 2
+    assert answers == {s.board.slot(0): [(404, 3_000_000)]}
 
 
 # -- who may write what -----------------------------------------------------------------------------------------------------------

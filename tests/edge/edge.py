@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from gapura import ipc
-from gapura.board import CONNS, H_USED, HEALTH, PORT, READY, READY_AT, RETURNS_AT, SINCE, STATE, Board
+from gapura.board import CONNS, H_USED, HEALTH, ID, PORT, READY, READY_AT, RETURNS_AT, SINCE, SLOTS, STATE, Board, id_hash
 from gapura.config.load import load
 from gapura.config.plan import Plan
 from gapura.edge.worker import Worker
-from gapura.metrics import Metrics
+from gapura.metrics import H_ROWS, H_SLOTS, ROWS, Metrics
 from gapura.records import Records
 from gapura.tally import Tally
 
@@ -70,7 +70,7 @@ class Edge:
         return backend
 
     def plan(self, text: str) -> Plan:
-        """The plan of a configuration, with a slot for each server, as the master gives them."""
+        """The plan of a configuration, with slots and rows, as the master gives them."""
         file = self.folder / "gapura.toml"
         file.write_text(text)
         plan = load(str(file))
@@ -79,9 +79,13 @@ class Edge:
                 name = f"{upstream['name']}/{server['id']}"
                 if name not in self.slots:
                     self.slots[name] = 2 * len(self.slots)
+                    self.put(name, ID, id_hash(upstream["name"], server["id"]))
                     self.put(name, STATE, READY)
                     self.put(name, READY_AT, time.monotonic_ns())
                 server["slots"] = [self.slots[name], self.slots[name] + 1] if upstream["app"] else [self.slots[name]]
+        for row, counted in enumerate([one for site in plan["sites"] for one in (site, *site["routes"])], 1):
+            counted["row"] = row
+        self.metrics.cells[H_ROWS], self.metrics.cells[H_SLOTS] = ROWS, SLOTS
         return plan
 
     async def start(self, text: str = "", log: str = "", **edge: Any) -> Edge:

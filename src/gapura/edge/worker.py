@@ -207,7 +207,7 @@ class Worker:
         try:
             previous = self.snapshot if self.committed else None
             self.prepared = Snapshot(message["plan"], generation, self.board, self.column, previous, self.recorder.answers)
-        except (GapuraError, KeyError, ValueError, TypeError, OSError) as error:
+        except (GapuraError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
             log.error("generation %s cannot be prepared: %s: %s", generation, type(error).__name__, error)
             self.say({"type": "failed", "generation": generation, "error": f"{type(error).__name__}: {error}"})
             return
