@@ -57,9 +57,10 @@ class Tracer:
         if wanted == self._plan:
             return
         self._plan = wanted
+        before = self._running
         self.close(0.0)
         if wanted is not None:
-            self._running = _Sending(self, wanted, self._records, self._names)
+            self._running = _Sending(self, wanted, self._records, self._names, before)
 
     def close(self, patience: float = LAST) -> None:
         """Stop; what is in the records already is sent, as far as that is possible within `patience` (s)."""
@@ -71,7 +72,11 @@ class Tracer:
 class _Sending:
     """The thread."""
 
-    def __init__(self, tracer: Tracer, plan: TracingPlan, records: Records, names: Callable[[], Names]) -> None:
+    def __init__(
+        self, tracer: Tracer, plan: TracingPlan, records: Records, names: Callable[[], Names], before: _Sending | None
+    ) -> None:
+        """`before` sends as the configuration said until now: this one goes on where that one ends."""
+        self._before = before
         self._tracer = tracer
         self._plan = plan
         self._records = records
@@ -92,6 +97,10 @@ class _Sending:
     def _run(self) -> None:
         try:
             self._open()
+            before, self._before = self._before, None
+            if before is not None:
+                before._thread.join()
+                self._seen = before._seen
             while not self._stop.wait(EVERY):
                 self._turn()
             self._turn()
