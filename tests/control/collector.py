@@ -32,7 +32,7 @@ def read(attributes: Any) -> dict[str, Any]:
 
 
 class Collector:
-    """`spans` are those that came; `status` is what it answers, once the `gate` is open; `headers` are those of the last request."""
+    """`spans` are those that came; `status` is what it answers, once the `gate` is open; `headers` are the last request's."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []

@@ -287,7 +287,10 @@ def test_a_change_of_the_configuration(collector: Collector, told: Told) -> None
         told.begin(collector.url)
         told.write(id="one")
         told.until(lambda: told.tracer.sent == 1)
+        before = told.tracer._running
+        assert before is not None
         told.begin(other.url)
+        told.until(lambda: not before._thread.is_alive())
         told.write(id="two")
         told.until(lambda: told.tracer.sent == 2)
         assert [span.attributes["gapura.request_id"] for span in other.spans] == ["two"]
