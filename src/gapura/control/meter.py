@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from operator import add, sub
 
 from gapura import board as layout
@@ -73,11 +75,12 @@ class Meter:
         seconds, self._at = max(1e-3, now - self._at), now
         rows, slots, failures = self._routes_since(), self._servers_since(), self._failures_since()
         rows = {row: cells for row, cells in rows.items() if row not in names.ours}
-        sites: dict[str, list[Cells]] = {}
-        for row, cells in rows.items():
+        figures = {row: _of_routes([cells]) for row, cells in rows.items()}
+        sites: dict[str, list[int]] = {}
+        for row in rows:
             site = names.site_of.get(row)
             if site is not None:
-                sites.setdefault(site, []).append(cells)
+                sites.setdefault(site, []).append(row)
         servers: dict[str, tuple[list[Cells], int]] = {}
         for slot in {*slots, *failures}:
             key = names.server_of.get(slot)
@@ -87,8 +90,11 @@ class Meter:
         return Moment(
             seconds,
             _of_routes(rows.values()),
-            {site: _of_routes(group) for site, group in sites.items()},
-            {row: _of_routes([cells]) for row, cells in rows.items() if row in names.routes or row == NOWHERE},
+            {
+                site: figures[group[0]] if len(group) == 1 else _of_routes([rows[row] for row in group])
+                for site, group in sites.items()
+            },
+            {row: found for row, found in figures.items() if row in names.routes or row == NOWHERE},
             {key: _of_server(group, failed) for key, (group, failed) in servers.items()},
         )
 
@@ -151,6 +157,19 @@ def _sum(group: Iterable[Cells]) -> Cells:
 
 
 def _times(counts: Cells) -> tuple[float, float, float]:
-    if not any(counts):
+    """The percentiles of a histogram, as `metrics.quantile` has them one by one."""
+    sums = list(accumulate(counts))
+    total = sums[-1]
+    if not total:
         return 0.0, 0.0, 0.0
-    return m.quantile(counts, 0.5), m.quantile(counts, 0.9), m.quantile(counts, 0.99)
+    found = []
+    for share in (0.5, 0.9, 0.99):
+        rank = share * total
+        place = bisect_left(sums, rank)
+        if place >= len(m.BOUNDS):
+            found.append(m.BOUNDS[-1])
+            continue
+        low = m.BOUNDS[place - 1] if place else 0.0
+        below = sums[place - 1] if place else 0
+        found.append(low + (m.BOUNDS[place] - low) * (rank - below) / counts[place])
+    return found[0], found[1], found[2]
