@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gapura.cli import render, talk
-from gapura.cli.place import Place, short, takes_place
+from gapura.cli.place import Place, find, short, takes_place
 from gapura.errors import EXIT_USAGE, CommandError
 from gapura.learn import pages
 from gapura.learn.scenario import MOST_REQUESTS, POLICIES, Scenario, ScenarioError, faults, numbers, slow_servers
@@ -70,7 +70,25 @@ def _print(markdown: str) -> None:
 
 
 def _open(topic: str, language: str) -> None:
-    """The pages in a folder of their own in the cache, so that links between them work; the browser opens the one meant."""
+    """From the dashboard of the Gapura that runs here; without one, from files in the cache, so that links between pages work."""
+    url = _running(topic, language) or _filed(topic, language)
+    click.echo(url)
+    if not webbrowser.open(url):
+        click.echo("No browser could be started: open this address in yours.", err=True)
+
+
+def _running(topic: str, language: str) -> str:
+    """The page's address at the dashboard, "" when there is none."""
+    try:
+        live = talk.running_status(find(click.get_current_context().find_root().params.get("config")))
+    except CommandError:
+        return ""
+    dashboards = (live or {}).get("dashboards") or []
+    return f"{dashboards[0]}learn/{language}/{topic}.html" if dashboards else ""
+
+
+def _filed(topic: str, language: str) -> str:
+    """Write all pages of a language; the address of the one that is meant."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     target = Path(home, "gapura", "learn", language)
     try:
@@ -79,10 +97,7 @@ def _open(topic: str, language: str) -> None:
             (target / f"{one}.html").write_text(pages.html(one, language), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{error.filename} cannot be written: {error.strerror}", "XDG_CACHE_HOME names another folder") from None
-    url = (target / f"{topic}.html").as_uri()
-    click.echo(url)
-    if not webbrowser.open(url):
-        click.echo("No browser could be started: open this address in yours.", err=True)
+    return (target / f"{topic}.html").as_uri()
 
 
 @learn.command(short_help="Compare balancing policies: slow servers, dying servers, weights.")

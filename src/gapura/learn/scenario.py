@@ -58,6 +58,9 @@ class Scenario:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        for word, value in (("rate", self.rate), ("work", self.work), ("fail_timeout", self.fail_timeout)):
+            if not 0 < value < 1_000_000:  # nor is "nan" between these
+                raise ScenarioError(f"{word} cannot be {value:g}")
         count = len(self.weights)
         if not 1 <= count <= MOST_SERVERS:
             raise ScenarioError(f"there may be 1 to {MOST_SERVERS} servers")

@@ -16,7 +16,7 @@ from gapura.control.api.gate import Gate
 
 ROUTERS: Final = (
     *("me", "login", "status", "live", "history", "apps", "upstreams", "requests", "configuration", "maintenance", "certificates"),
-    *("explain", "trial", "logs", "events", "audit", "metrics"),
+    *("explain", "trial", "logs", "events", "audit", "metrics", "learn"),
 )
 """Modules of this package with a `router`, one for each noun, in the order in which they are asked."""
 
