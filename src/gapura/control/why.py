@@ -260,7 +260,7 @@ def _broken_off(case: _Case) -> Verdict:
         why = f"sent nothing more for {case.seconds('read_timeout') or 'too long'}"
     elif record.cause in (r.CLOSED, r.INVALID, r.STALE):
         why = "broke off" + (f" ({record.note})" if record.note else "")
-    who = case.server
+    who = case.server if record.slot != r.NO_SLOT else "Gapura"
     sentence = f"The answer ended after {record.sent:,} bytes of its body: {who} {why or 'failed'}"
     return Verdict(f"{sentence}. The client was told by a broken connection.", case.look() if case.key else "")
 
