@@ -15,7 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from gapura import __version__
 from gapura import records as r
-from gapura.config.plan import ServerPlan
+from gapura.config.plan import ServerPlan, UpstreamPlan, join_address
 from gapura.control.names import Names, pair
 from gapura.records import Record
 from gapura.wire.trace_context import span_of
@@ -106,9 +106,7 @@ class Spans:
         upstream, server = pair(key)
         attributes: Attributes = _method(record)
         attributes |= {"gapura.upstream": upstream, "gapura.server": server} if key else {}
-        attributes |= _address(names.servers[key][1]) if key else {}
-        if "server.address" in attributes:
-            attributes["url.full"] = f"http://{server}{record.path}"
+        attributes |= _address(*names.servers[key], record.path) if key else {}
         if one.number > 1:
             attributes["http.request.resend_count"] = one.number - 1
         failed = one.cause != r.NO_CAUSE
@@ -163,7 +161,12 @@ def _shown(record: Record) -> str:
     return record.method if record.method in METHODS else "HTTP"
 
 
-def _address(server: ServerPlan) -> Attributes:
+def _address(upstream: UpstreamPlan, server: ServerPlan, path: str) -> Attributes:
+    """Where a server is, as far as the configuration says: an instance's port changes with every start."""
     if server["path"]:
         return {"server.address": server["path"], "network.transport": "unix"}
-    return {"server.address": server["host"], **({"server.port": server["port"]} if server["port"] else {})}
+    if not server["port"]:
+        return {"server.address": server["host"]}
+    where = join_address(server["host"], server["port"])
+    scheme = "http" if upstream["tls"] is None else "https"
+    return {"server.address": server["host"], "server.port": server["port"], "url.full": f"{scheme}://{where}{path}"}
