@@ -91,3 +91,17 @@ def test_the_schema_is_json(gapura: Any) -> None:
     schema = json.loads(gapura("schema").out)
     assert schema["title"] == "gapura.toml"
     assert {"edge", "apps", "upstreams", "sites"} <= schema["properties"].keys()
+
+
+def test_what_commands_have_said_of_servers_is_told(folder: Path, gapura: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gapura.config.check.check", lambda plan, file: [])
+    lib = folder / ".gapura" / "lib"
+    lib.mkdir(parents=True)
+    said = {"added": [], "removed": {"127.0.0.1:3001": False}, "weights": {"127.0.0.1:3000": [5, 2]}}
+    (lib / "overrides.json").write_text(json.dumps({"upstreams": {"api": said}}))
+    done = gapura("check")
+    assert done.out.splitlines()[-2:] == [
+        "stays: upstream api: server 127.0.0.1:3001 removed by a command",
+        "stays: upstream api: server 127.0.0.1:3000 has weight 5 by a command, the file says 2",
+    ]
+    assert len(json.loads(gapura("check", "--json").out)["overrides"]) == 2

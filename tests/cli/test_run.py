@@ -157,6 +157,12 @@ def test_reload_says_what_changed(master: FakeMaster, gapura: Any) -> None:
     assert gapura("reload").out == "nothing has changed\nGeneration 8 is serving.\n"
 
 
+def test_reload_tells_what_stays_beside_the_file(master: FakeMaster, gapura: Any) -> None:
+    master.says["reload"] = [master.ok(generation=4, changes=[], overrides=["upstream api: server x added by a command"])]
+    out = "nothing has changed\nstays: upstream api: server x added by a command\nGeneration 4 is serving.\n"
+    assert gapura("reload").out == out
+
+
 def test_a_refused_reload_shows_the_line_and_exits_with_78(master: FakeMaster, gapura: Any) -> None:
     master.says["reload"] = [{"type": "reply", "ok": False, "error": "", "status": 78, "problems": [PROBLEM]}]
     done = gapura("reload")

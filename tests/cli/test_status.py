@@ -144,3 +144,18 @@ def test_sizes(count: float | None, said: str) -> None:
 )
 def test_durations(seconds: float | None, said: str) -> None:
     assert render.duration(seconds) == said
+
+
+def test_what_commands_have_changed_is_marked(master: FakeMaster, gapura: Any) -> None:
+    told = document()
+    api = told["upstreams"][1]
+    api["servers"][0] |= {"added": False, "file_weight": 1}
+    api["servers"][1] |= {"added": True, "file_weight": None}
+    api["removed"] = ["10.0.0.8:80"]
+    master.says["status"] = [master.ok(**told)]
+    out = gapura("status").out
+    assert "  127.0.0.1:3001: added\n  127.0.0.1:3000: weight 2, the file says 1\n  10.0.0.8:80: removed\n" in out
+    assert out.count("`gapura server reset api` makes it as the file says") == 1
+    api["servers"] = []
+    master.says["status"] = [master.ok(**told)]
+    assert "or all were removed\n  10.0.0.8:80: removed\n" in gapura("status").out
