@@ -138,6 +138,7 @@ def _server(upstream: UpstreamPlan, added: AddedServer) -> ServerPlan:
         "backup": added["backup"],
         "down": False,
         "slots": [],
+        "added": True,
     }
 
 

@@ -94,6 +94,7 @@ class ServerPlan(TypedDict):
     backup: bool
     down: bool
     slots: list[int]  # filled in by the master: one slot, two for an instance
+    added: NotRequired[bool]  # by a command; it stands in no file
 
 
 class DefaultsPlan(TypedDict):

@@ -74,6 +74,8 @@ async def events(
 @router.post("/events/test", operation_id="test_events", summary="Send a test event everywhere", response_model=EventsTested)
 async def test(context: InContext, visitor: Changer) -> dict[str, Any]:
     """Send a test event to the log, to each webhook and to the command of `on_event`, and tell what came of it."""
+    if context.audit is not None:
+        context.audit.note(visitor, "events test", {})
     return {"sinks": await context.events.test() if context.events is not None else []}
 
 

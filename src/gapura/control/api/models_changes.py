@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gapura.config.plan import MAX_WEIGHT
 from gapura.control.api.fields import WHOLE, Body, Model, Open, example
 from gapura.control.api.models_now import PictureServer, PictureUpstream
 
+_UPSTREAMS = "Left out: what the upstream says."
 MAX_TEXT = 1 << 20
 """Characters of a configuration that is sent in."""
 
@@ -26,11 +28,11 @@ class NewServer(Body):
     model_config = example(address="10.0.0.9:3000", weight=2)
 
     address: Annotated[str, Field(min_length=1, max_length=200, description="`host:port`, or `unix:/path`.")]
-    weight: Annotated[int, Field(ge=1, le=65535), WHOLE] = 1
+    weight: Annotated[int, Field(ge=1, le=MAX_WEIGHT), WHOLE] = 1
     backup: bool = False
-    max_fails: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 1
-    fail_timeout: Annotated[float, Field(gt=0, le=86400, strict=False, description="Seconds.")] = 10.0
-    max_conns: Annotated[int, Field(ge=0, le=1_000_000, description="0: no limit."), WHOLE] = 0
+    max_fails: Annotated[int | None, Field(ge=0, le=1_000_000, description=_UPSTREAMS), WHOLE] = None
+    fail_timeout: Annotated[float | None, Field(gt=0, le=86400, strict=False, description=f"Seconds. {_UPSTREAMS}")] = None
+    max_conns: Annotated[int | None, Field(ge=0, le=1_000_000, description=f"0: no limit. {_UPSTREAMS}"), WHOLE] = None
 
 
 class ServerChange(Body):
@@ -38,7 +40,7 @@ class ServerChange(Body):
 
     model_config = example(weight=5)
 
-    weight: Annotated[int | None, Field(ge=1, le=65535), WHOLE] = None
+    weight: Annotated[int | None, Field(ge=1, le=MAX_WEIGHT), WHOLE] = None
     state: Annotated[
         Literal["enabled", "draining"] | None, Field(description="draining: it ends what it has and gets nothing new.")
     ] = None

@@ -34,6 +34,8 @@ async def send(trying: Trying, context: InContext, visitor: Changer) -> dict[str
     if _running >= AT_ONCE:
         raise Refusal(429, "others are trying already", "try again in a moment")
     _running += 1
+    if context.audit is not None:
+        context.audit.note(visitor, "try", trying.model_dump())
     try:
         statuses, times = await trial.run(listen, trial.host_of(site), trying.requests, trying.per_second)
     finally:
