@@ -85,8 +85,9 @@ class Meter:
         for slot in {*slots, *failures}:
             key = names.server_of.get(slot)
             if key is not None:
-                found, failed = servers.get(key, ([], 0))
-                servers[key] = (found + [slots[slot]] * (slot in slots), failed + failures.get(slot, 0))
+                group, failed = servers.get(key, ([], 0))
+                cells = slots.get(slot)
+                servers[key] = ([*group, cells] if cells is not None else group, failed + failures.get(slot, 0))
         return Moment(
             seconds,
             _of_routes(rows.values()),
