@@ -25,13 +25,17 @@ lint: ## style, types and floors
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+docs: ## the documents as a site in ./site (python3 -m http.server -d site shows it)
+	@tools/setup dev
+	@.venv/bin/python tools/docs
+
 bench: ## compare with nginx, HAProxy, Caddy, lighttpd and Apache on this machine; results go to bench/results
 	@tools/setup dev
 	@! command -v cc >/dev/null || tools/compile
 	@bench/run $(ARGS)
 
 clean: ## remove everything that the other verbs made
-	rm -rf .venv dashboard/node_modules src/gapura/control/dashboard .gapura gapura-demo dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .compiled
+	rm -rf .venv dashboard/node_modules src/gapura/control/dashboard .gapura gapura-demo dist build site .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .compiled
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help demo dashboard test test-full lint bench clean
+.PHONY: help demo dashboard test test-full lint docs bench clean
