@@ -76,7 +76,7 @@ class Scraper:
 
     def _apps(self, out: Exposition, status: Document) -> None:
         found = [(app["name"], one) for app in status["apps"] for one in app["instances"]]
-        said = [labels(app=name, instance=one["index"]) for name, one in found]
+        said = [labels(app=name, index=one["index"]) for name, one in found]
         out.family("gapura_app_instance_state", "gauge", "1 for the state that an instance of an app is in, 0 for the others.")
         for label, (_, one) in zip(said, found, strict=True):
             for state in INSTANCE_STATES:

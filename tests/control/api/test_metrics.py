@@ -182,10 +182,10 @@ def test_apps_processes_and_certificates(world: World) -> None:
     world.board.cells[world.board.process(WORKER_ROW) + P_CONNECTIONS] = 5
     world.context.dates = lambda: [Dates("shop.test", 1.0, 2000.5), Dates('/etc/"x".pem', 1.0, 3000.0)]
     found = samples(world)
-    assert of(found, "gapura_app_instance_state", app="shop", instance="1", state="ready") == 1
-    assert of(found, "gapura_app_instance_state", app="shop", instance="1", state="crashed") == 0
-    assert of(found, "gapura_app_instance_memory_bytes", app="shop", instance="0") == 1
-    assert of(found, "gapura_app_instance_restarts_total", app="shop", instance="0") == 0
+    assert of(found, "gapura_app_instance_state", app="shop", index="1", state="ready") == 1
+    assert of(found, "gapura_app_instance_state", app="shop", index="1", state="crashed") == 0
+    assert of(found, "gapura_app_instance_memory_bytes", app="shop", index="0") == 1
+    assert of(found, "gapura_app_instance_restarts_total", app="shop", index="0") == 0
     assert (of(found, "gapura_process_resident_memory_bytes", process="worker", worker="0") or 0) > 1 << 20
     assert of(found, "gapura_worker_connections", worker="0") == 5
     assert of(found, "gapura_certificate_expiry_timestamp_seconds", name="shop.test") == 2000
@@ -194,9 +194,9 @@ def test_apps_processes_and_certificates(world: World) -> None:
 
 
 def test_processor_time_of_instances_only_grows(world: World) -> None:
-    first = of(samples(world), "gapura_app_instance_cpu_seconds_total", app="shop", instance="0")
+    first = of(samples(world), "gapura_app_instance_cpu_seconds_total", app="shop", index="0")
     sum(range(3_000_000))
-    second = of(samples(world), "gapura_app_instance_cpu_seconds_total", app="shop", instance="0")
+    second = of(samples(world), "gapura_app_instance_cpu_seconds_total", app="shop", index="0")
     assert first is not None
     assert second is not None
     assert second >= first
