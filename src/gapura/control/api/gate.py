@@ -17,6 +17,7 @@ from gapura.config.plan_admin import LARGEST
 from gapura.control.api.context import Context, visitor_now
 from gapura.control.api.judge import judge
 from gapura.control.api.problem import Refusal, of
+from gapura.control.api.turns import Turns
 from gapura.control.api.visitor import Visitor
 
 SLOWEST: Final = 30.0
@@ -45,10 +46,12 @@ class Gate:
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
         self._context = context
+        self._turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("the admin API speaks HTTP only")
+        await self._turns.take()
         outgoing = _Outgoing(send)
         headers = _Fields(scope)
         try:

@@ -22,7 +22,7 @@ from gapura.control.api.context import Context
 log = logging.getLogger(__name__)
 CONNECTIONS: Final = 600
 """At the same time; further ones are closed."""
-AT_ONCE: Final = 32
+AT_ONCE: Final = 8
 """Connections that are accepted before others have their turn."""
 HEAD: Final = 15.0
 """Seconds that a request head may take."""
