@@ -21,14 +21,14 @@ class Borrower:
         self._asked: dict[str, asyncio.Future[int]] = {}
         self._last = 0
 
-    async def lend(self, kind: str, name: str, older: int = 0) -> int:
+    async def lend(self, kind: str, name: str) -> int:
         """A descriptor to read a file with, which is the caller's. Raises OSError: there is none, or nobody lends it."""
         self._last += 1
         number = f"b{self._last}"
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._asked[number] = future
         try:
-            if not self._tell({"type": "lend", "id": number, "kind": kind, "name": name, "older": older}):
+            if not self._tell({"type": "lend", "id": number, "kind": kind, "name": name}):
                 raise OSError("there is no master that could open it")
             async with asyncio.timeout(PATIENCE):
                 return await future

@@ -64,10 +64,9 @@ def stages(record: Record) -> list[Document]:
     stage("tls", record.accepted, record.tls)
     stage("accept", record.tls if record.tls is not None else record.accepted, 0)
     stage("route", 0, record.routed)
-    stage("wait", record.routed, record.first_claimed)
+    stage("wait", record.routed, record.claimed)
+    stage("connect", record.claimed, record.connected)
     opened = record.claimed if record.connected is None else record.connected
-    if opened != record.first_claimed:
-        stage("connect", record.first_claimed, opened)
     stage("first_byte", opened, record.answered)
     last = next((moment for moment in (record.answered, opened, record.routed) if moment is not None), 0)
     stage("done", last, record.ended)
