@@ -9,7 +9,7 @@ import click
 
 from gapura.cli.place import Place, json_option, short, takes_place
 from gapura.config.place import paths_of
-from gapura.config.plan import Plan, join_address, listens, upstreams_of
+from gapura.config.plan import Plan, RoutePlan, join_address, listens, upstreams_of
 from gapura.errors import EXIT_CONFIG, ConfigError, Problem
 
 
@@ -71,6 +71,10 @@ def said_since(place: Place) -> list[str]:
     return sentences(KeptOverrides(lib).said) if os.access(os.path.join(lib, NAME), os.R_OK) else []
 
 
+def _targets(route: RoutePlan) -> list[str]:
+    return ["dashboard"] if route["dashboard"] else upstreams_of(route) or [route["action"]]
+
+
 def summary(plan: Plan) -> str:
     """What would run, in a few lines."""
     listeners = ", ".join(join_address(listen["host"], listen["port"]) for listen in listens(plan["edge"]))
@@ -79,6 +83,6 @@ def summary(plan: Plan) -> str:
         copies = f"{app['instances']} × " if app["instances"] != 1 else ""
         lines.append(f"  app {app['name']}: {copies}{app['command']}")
     for site in plan["sites"]:
-        targets = dict.fromkeys(target for route in site["routes"] for target in upstreams_of(route) or [route["action"]])
+        targets = dict.fromkeys(target for route in site["routes"] for target in _targets(route))
         lines.append(f"  site {', '.join(site['hosts'])} → {', '.join(targets)}")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from ..errors import ConfigError, Problem
 from ..listening import port_owner
 from .certificates import check_certificates
+from .check_dashboard import check_dashboards
 from .check_pages import check_pages
 from .check_tracing import check_tracing
 from .findings import Findings
@@ -101,6 +102,7 @@ def check(plan: Plan, file: str, texts: Mapping[str, str] | None = None) -> list
     check_certificates(findings, plan)
     check_secrets(findings, plan)
     check_tracing(findings, plan)
+    check_dashboards(findings, plan)
     for name, app in plan["apps"].items():
         _check_app(findings, name, app)
     for path, route in file_routes(findings, plan):

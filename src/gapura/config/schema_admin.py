@@ -12,10 +12,10 @@ from .section import Also, Among, Section, by, wrapped
 RIGHTS: Final = ("full", "read", "none")
 
 
-def _here(value: object) -> object:
-    """A port, or a loopback address with a port."""
+def _here(value: object) -> tuple[str, int]:
+    """A port, or a loopback address with a port. Raises AddressError."""
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        return value
+        raise AddressError("the admin API listens on a port of this machine", 'write listen = 9180, or "[::1]:9180"')
     host, port = ("", str(value)) if isinstance(value, int) or value.isdecimal() else split_port(value)
     host = {"": "127.0.0.1", "localhost": "127.0.0.1"}.get(host) or canonical_host(host)
     number = port_number(port)
