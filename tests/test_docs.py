@@ -44,7 +44,7 @@ def named(examples: Iterator[tuple[Path, str]]) -> list[object]:
 # -- written by tools -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", ["reference.md", "commands.md"])
+@pytest.mark.parametrize("page", ["reference.md", "commands.md", "events.md"])
 def test_a_page_is_what_the_tool_prints(page: str) -> None:
     printed = subprocess.run([sys.executable, ROOT / "tools" / "reference", "-", page], capture_output=True, text=True, check=True)
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == printed.stdout, "run tools/reference"

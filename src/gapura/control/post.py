@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -44,7 +46,8 @@ async def post(url: str, headers: dict[str, str], body: bytes, timeout: float, c
     except ssl.SSLError as error:
         return Outcome(why(error, host), again=True)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number).lower() if number and not isinstance(error, socket.gaierror) else str(error)
         return Outcome(f"no connection to {host}: {reason}", again=True)
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
         return Outcome("what it answers is not HTTP/1", again=True)

@@ -138,7 +138,7 @@ class Door:
         def in_turn() -> Steps[list[str]]:
             yield from until(lambda: all(task.done for task in before), math.inf)
             tell, whole = self.children.events.tell, name in ("reload", "configuration")
-            closed = self.maintenance.closed
+            closed = self.maintenance.closed.copy()
             try:
                 said = yield from steps
             except (ConfigError, CommandError) as error:
