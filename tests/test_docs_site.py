@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import subprocess
@@ -39,7 +40,8 @@ class Reader(HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
-    done = subprocess.run([sys.executable, ROOT / "tools" / "docs", folder], capture_output=True, text=True, check=False)
+    plain = {**os.environ, "NO_COLOR": "1", "TERM": "dumb"}
+    done = subprocess.run([sys.executable, ROOT / "tools" / "docs", folder], capture_output=True, text=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warning" not in (done.stdout + done.stderr).lower()
     return folder / "site"
