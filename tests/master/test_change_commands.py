@@ -132,6 +132,13 @@ def test_the_text_is_answered(desk: Desk, tmp_path: Path) -> None:
     assert desk.give("config_text")["text"] == "text"
 
 
+def test_a_root_master_takes_no_socket_from_the_api(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(CommandError, match="UNIX sockets are not taken") as caught:
+        desk.give("server_add", upstream="api", address="unix:/run/docker.sock", delegated=True)
+    assert caught.value.code == "forbidden"
+
+
 def test_only_a_root_master_guards_and_only_against_control(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert guarded({"delegated": True})

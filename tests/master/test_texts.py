@@ -158,6 +158,20 @@ def test_a_file_that_cannot_be_replaced_at_last_has_what_was_before_serve(home: 
     home.put(text_of("b.example"), generation=3)
 
 
+def test_a_file_that_is_saved_by_hand_at_the_last_moment_is_not_lost(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Replacement.prepare
+
+    def saved(replacement: Replacement) -> None:
+        prepare(replacement)
+        home.file.write_text(text_of("hand.example"))
+
+    monkeypatch.setattr(Replacement, "prepare", saved)
+    with pytest.raises(CommandError, match="changed by hand at this moment") as caught:
+        home.put(text_of("b.example"))
+    assert caught.value.code == "conflict"
+    assert (home.hosts, home.file.read_text()) == (["a.example"], text_of("hand.example"))
+
+
 def test_a_folder_that_takes_nothing_is_found_before_anything_changes(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(replacement: Replacement) -> None:
         raise CommandError("the disk is full")

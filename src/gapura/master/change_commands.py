@@ -41,6 +41,9 @@ class ChangeCommands:
         """One more server of an upstream."""
         name, address = text(message, "upstream"), text(message, "address")
         words = {key: message[key] for key in WORDS if message.get(key) is not None}
+        if guarded(message) and address.startswith("unix:"):
+            hint = "Write it into the file by hand, then `gapura reload`: behind a socket may be what is as good as root."
+            raise CommandError("UNIX sockets are not taken from the API", hint, code="forbidden")
         steps = self._servers.add(name, {**words, "address": address}, number(message, "generation"))
         said = yield from self._entered("server_add", steps, message)
         return self._changed(said, server=address)

@@ -45,6 +45,8 @@ class Kept:
             fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "w", encoding="utf-8") as stream:
                 json.dump({"format": 1, **document}, stream)
+                stream.flush()
+                os.fsync(fd)  # or a power failure could leave an empty one
             os.replace(fresh, self._path)
         except OSError as error:
             with suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from gapura import small_file
@@ -71,12 +72,16 @@ class Texts:
             replacement.discard()
             raise
         try:
+            if present(target) != before[target]:
+                raise OSError(errno.ESTALE, "it was changed by hand at this moment")
             replacement.commit()
         except OSError as error:
             replacement.discard()
             yield from door.replace(written, before)
-            reason = error.strerror or str(error)
-            raise CommandError(f"{target} cannot be replaced: {reason}", "The configuration before serves again.") from None
+            reason, code = error.strerror or str(error), "conflict" if error.errno == errno.ESTALE else ""
+            raise CommandError(
+                f"{target} cannot be replaced: {reason}", "The configuration before serves again.", code=code
+            ) from None
         return said
 
     def kept(self, file: str) -> str:
