@@ -17,7 +17,6 @@ from .conftest import FakeMaster
 def log(folder: Path) -> Path:
     path = folder / ".gapura" / "logs" / "events.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"hint": "more of it", "lines": ["a", "b", "c", "d\x07"]}
     events = [
         draft("app.ready", "shop:0", "shop:0 is ready", "", {}),
         draft(

@@ -18,6 +18,7 @@ from ..errors import ConfigError, Problem
 from ..listening import port_owner
 from .certificates import check_certificates
 from .check_dashboard import check_dashboards
+from .check_events import check_events
 from .check_pages import check_pages
 from .check_tracing import check_tracing
 from .findings import Findings
@@ -101,6 +102,7 @@ def check(plan: Plan, file: str, texts: Mapping[str, str] | None = None) -> list
     check_app_folders(findings, plan)
     check_certificates(findings, plan)
     check_secrets(findings, plan)
+    check_events(findings, plan)
     check_tracing(findings, plan)
     check_dashboards(findings, plan)
     for name, app in plan["apps"].items():

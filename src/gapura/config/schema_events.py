@@ -12,7 +12,7 @@ from ..events import SEVERITIES, WORDS
 from .plan_events import ERROR_SHARE, FORMATS
 from .quantities import positive_seconds
 from .schema_log import Rotate, rotate_form
-from .section import Also, Among, Section, Text, short, wrapped
+from .section import Also, Among, OneOfMany, Section, Text, short
 from .words import did_you_mean, shown, wrong
 
 LONGEST_TIME: Final = 600.0
@@ -136,7 +136,7 @@ class Events(Section):
     """When the file makes place for a new one; false: never, or by another program."""
     on_event: Annotated[OnEvent, short("command"), Also({"type": "string"})] | None = None
     """A command for each event: desktop notes, e-mail."""
-    webhooks: Annotated[list[Webhook], wrapped] = Field(default_factory=list)
+    webhooks: Annotated[list[Webhook], OneOfMany()] = Field(default_factory=list)
     """URLs that events are posted to."""
     error_share: Annotated[float, BeforeValidator(_share), WithJsonSchema({"type": ["number", "boolean"], "minimum": 0})] = (
         ERROR_SHARE
