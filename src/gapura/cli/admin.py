@@ -9,6 +9,7 @@ import socket
 from typing import Any, Final
 from urllib.parse import quote
 
+from gapura import ipc
 from gapura.cli.place import Place, short
 from gapura.errors import CommandError
 
@@ -20,14 +21,19 @@ SOCKET: Final = "admin.sock"
 class _Connection(http.client.HTTPConnection):
     """A connection over a UNIX socket."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, folder: str) -> None:
         super().__init__("localhost", timeout=PATIENCE)
-        self._path = path
+        self._folder = folder
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(self._path)
+        path, opened = ipc.shortened(self._folder, SOCKET)
+        try:
+            self.sock.connect(path)
+        finally:
+            if opened >= 0:
+                os.close(opened)
 
 
 class NotFound(CommandError):
@@ -52,7 +58,7 @@ def get(place: Place, *parts: str) -> dict[str, Any]:
 def fetch(place: Place, target: str, accept: str) -> tuple[int, bytes]:
     """Status and body of what the API answers. Raises `CommandError`."""
     path = os.path.join(place.run, SOCKET)
-    connection = _Connection(path)
+    connection = _Connection(place.run)
     try:
         connection.request("GET", target, headers={"Accept": accept})
         answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""`gapura explain URL`: which site, route and upstream answer it, and which servers may be picked."""
+"""`gapura explain URL`: which site, route and upstream answer it, and which servers may be picked; an ID: see `explain_request`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gapura.cli import obstacles, render, talk
+from gapura.cli import explain_request, obstacles, render, talk
 from gapura.cli.place import Place, json_option, takes_place
 from gapura.cli.status import goes_to
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan, address, join_address, listens
@@ -35,17 +35,28 @@ WHY_NOT = {
 
 
 @click.command()
-@click.argument("url")
+@click.argument("what", metavar="URL|ID")
 @click.option("-X", "--method", default="GET", metavar="METHOD", help="Method of the request.")
 @click.option("-H", "--header", "headers", multiple=True, metavar="LINE", help='A header, such as "X-Beta: 1"; again for more.')
 @click.option("--client", default="127.0.0.1", metavar="ADDRESS", help="Address that the request comes from.")
+@click.option("--id", "as_id", is_flag=True, help="It is the id of a request, even if it looks like a URL.")
 @json_option
 @takes_place
-def explain(place: Place, url: str, method: str, headers: tuple[str, ...], client: str, as_json: bool) -> None:
+def explain(place: Place, what: str, method: str, headers: tuple[str, ...], client: str, as_id: bool, as_json: bool) -> None:
     """Tell what answers a URL, and why: the site, the route, the upstream, and which servers may be picked.
 
     It goes by the file, which may be newer than what runs; when Gapura runs here, the servers' present state is added.
+
+    With the id of a request (X-Request-Id of its answer, or from the access log): where its time went, which servers were tried,
+    why it ended as it did, and what to do.
     """
+    if as_id or explain_request.is_id(what):
+        explain_request.tell(place, what, as_json)
+    else:
+        _explain_url(place, what, method, headers, client, as_json)
+
+
+def _explain_url(place: Place, url: str, method: str, headers: tuple[str, ...], client: str, as_json: bool) -> None:
     plan = place.plan()
     live = talk.running_status(place)
     answer = trace(plan, url, method, headers, client, live)

@@ -33,8 +33,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "ps": ("status", "Show every process of the apps."),
         "logs": ("logs", "Show what the apps print, or the access log."),
         "events": ("events", "Show what has happened: crashes, outages, reloads, certificates."),
+        "metrics": ("metrics", "Print the figures for Prometheus, a Grafana dashboard, alerts."),
         "certificates": ("certificates", "Show certificates: from whom, until when, what is wrong."),
-        "explain": ("explain", "Tell what answers a URL, and why."),
+        "explain": ("explain", "Tell what answers a URL, or what became of a request, and why."),
+        "why": ("why", "Tell why the last requests failed."),
     },
     "Operate": {
         "start": ("apps", "Start an app or one of its instances."),
