@@ -22,7 +22,7 @@ from gapura.config.place import paths_of
 from gapura.config.plan import Plan, listens
 from gapura.errors import EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE, CommandError, ConfigError, Problem
 from gapura.ipc import Message
-from gapura.master import folders, status
+from gapura.master import folders, own_log, status
 from gapura.master.change_commands import ChangeCommands
 from gapura.master.child import HEARTBEAT
 from gapura.master.children import TICKETS, Children
@@ -197,6 +197,7 @@ class Master:
         self.loop.every(TICKETS, children.rekey)
         self.loop.every(LOOK, door.copies.look)
         self.loop.every(FOLDER_INTERVAL, self._keep_folder)
+        self.loop.every(own_log.INTERVAL, own_log.OwnLog(logs_folder).look)
         self.loop.every(INTERVAL, Rotation(self.loop, lambda: door.plan, self._reopen_workers).look)
         return door
 

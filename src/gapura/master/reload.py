@@ -84,8 +84,8 @@ class Door:
 
     def scale_again(self, plan: Plan) -> Plan:
         """Keep what `gapura scale` said, unless the file now says something else than it did then."""
-        for app, (written, instances) in list(self.scaled.items()):
-            if app in plan["apps"] and plan["apps"][app]["instances"] == written:
+        for app, (said, instances) in list(self.scaled.items()):
+            if app in plan["apps"] and plan["apps"][app]["instances"] == said:
                 plan = with_instances(plan, app, instances)
             else:
                 del self.scaled[app]
