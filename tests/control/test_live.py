@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gapura import metrics as m
-from gapura.board import H_USED, P_CONNECTIONS, P_PID, READY, STATE, STATES, WORKER_ROW, Board
+from gapura.board import CRASHED, H_USED, P_CONNECTIONS, P_PID, READY, STATE, STATES, WORKER_ROW, Board
 from gapura.control import live as module
 from gapura.control.live import Live, Rhythm, Source, TooMany, Viewer
 from gapura.control.names import Names
@@ -140,11 +140,11 @@ def test_a_picture_is_sent_again_only_when_it_changes(world: World) -> None:
         one, viewer = rhythm(world), Viewer()
         one.join(viewer)
         found = [[kind for kind, _ in messages(await viewer.next())]]
-        one._show()
+        one.show()
         viewer.put(b"event: none\ndata: 0\n\n")
         found.append([kind for kind, _ in messages(await viewer.next())])
         world.generation = 2
-        one._show()
+        one.show()
         found.append([kind for kind, _ in messages(await viewer.next())])
         one.leave(viewer)
         return found
@@ -206,9 +206,9 @@ def test_a_picture_that_found_no_room_comes_later(world: World) -> None:
         while viewer.put(b"event: none\ndata: 0\n\n"):
             pass
         world.generation = 5
-        one._show()
+        one.show()
         await viewer.next()
-        one._show()
+        one.show()
         found = [kind for kind, _ in messages(await viewer.next())]
         one.leave(viewer)
         return found
@@ -220,6 +220,8 @@ def test_events_are_told_at_once(world: World) -> None:
     async def look() -> list[str]:
         live = Live(world.source)
         viewer, leave = live.open(10)
+        await viewer.next()
+        world.board.cells[world.board.slot(0) + STATE] = CRASHED
         live.tell({"id": 1})
         found = [kind for kind, _ in messages(await viewer.next())]
         leave()

@@ -141,7 +141,7 @@ class Rhythm:
     def join(self, viewer: Viewer) -> None:
         """From now on it gets the picture and ticks."""
         self.viewers.add(viewer)
-        self._show()
+        self.show()
         if self._timer is None:
             self._instances.look(self._source.names())
             self._measure_processes(self._source.names())
@@ -161,7 +161,7 @@ class Rhythm:
     def _tick(self) -> None:
         self._timer = None
         try:
-            self._show()
+            self.show()
             message = sse("tick", self.tick())
             for viewer in list(self.viewers):
                 viewer.missed = 0 if viewer.put(message) else viewer.missed + 1
@@ -173,7 +173,7 @@ class Rhythm:
         if self.viewers:
             self._wait()
 
-    def _show(self) -> None:
+    def show(self) -> None:
         """The picture to whom it is new."""
         found = picture(self._source.names(), self._source.board, self._source.generation())
         if found != self._picture:
@@ -285,9 +285,10 @@ class Live:
         return viewer, leave
 
     def tell(self, event: Document) -> None:
-        """Something has happened: all viewers hear of it at once."""
+        """Something has happened: all viewers hear of it at once, and see what has changed: it may be over by the next tick."""
         message = sse("event", event)
         for rhythm in self._rhythms.values():
+            rhythm.show()
             for viewer in rhythm.viewers:
                 viewer.put(message)
 
