@@ -68,7 +68,7 @@ def _draw_site(canvas: Canvas, site: dict[str, Any], top: float, language: str) 
     canvas.text(SITE_X + 208, top + 24, hint, "warn" if site["closed"] else "faint", 12, "end")
     for line, route in enumerate(site["routes"]):
         action = (
-            route["upstreams"][0]
+            ", ".join(route["upstreams"])
             if route["upstreams"]
             else say(language, route["action"])
             if route["action"] in WORDS
@@ -92,7 +92,9 @@ def _draw_upstream(canvas: Canvas, upstream: dict[str, Any], top: float, languag
         wide = max(1.5, THICKEST * share) if used else 1.5
         canvas.arrow(POLICY_X + 152, middle, SERVER_X - 6, y + 25, colour if not server["backup"] else "faint", wide, not used)
         canvas.box(SERVER_X, y, 240, 50, colour)
-        canvas.text(SERVER_X + 12, y + 21, shortened(server["id"], 26), bold=True)
+        canvas.text(SERVER_X + 12, y + 21, shortened(server["id"], 27), bold=True)
+        if server["address"] != server["id"]:
+            canvas.text(SERVER_X + 230, y + 21, shortened(server["address"], 21), "faint", 11, "end")
         canvas.text(SERVER_X + 12, y + 40, server_note(server, share, language), "faint" if server["state"] == "up" else colour, 12)
 
 
@@ -102,14 +104,13 @@ def whole(servers: list[dict[str, Any]]) -> int:
 
 
 def server_note(server: dict[str, Any], share: float, language: str) -> str:
-    """One line about a server: where it is, its weight and share, how it is."""
-    where = server["address"] if server["address"] != server["id"] else ""
-    state = say(language, server["state"]) if server["state"] in WORDS else server["state"]
+    """One line about a server: its weight and share, how it is."""
+    state = say(language, server["state"]) if server["state"] in WORDS else str(server["state"])
     if server["backup"]:
-        state = f"{say(language, 'backup')}, {state}"
-    elif server["state"] == "up":
-        state = f"{say(language, 'weight')} {server['weight']} ({share * 100:.0f} %), {state}"
-    return " · ".join(part for part in (where, state) if part)
+        return f"{say(language, 'backup')}, {state}"
+    if server["state"] == "up":
+        return f"{say(language, 'weight')} {server['weight']} ({share * 100:.0f} %), {state}"
+    return state
 
 
 def describe(picture: Picture, language: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from gapura.config.plan import Plan, ServerPlan, UpstreamPlan, address
+from gapura.config.plan import Plan, ServerPlan, SitePlan, UpstreamPlan, address, upstreams_of
+from gapura.config.plan_admin import UPSTREAM
 
 Picture = dict[str, Any]
-OWN: Final = "gapura.localhost"
-"""The dashboard's site, which is nobody's homework."""
 
 
 def picture(plan: Plan, live: dict[str, Any] | None = None) -> Picture:
@@ -20,7 +19,7 @@ def picture(plan: Plan, live: dict[str, Any] | None = None) -> Picture:
             "hosts": site["hosts"],
             "tls": site["tls"] is not None,
             "closed": _closed(site["hosts"][0], live),
-            "internal": OWN in site["hosts"],
+            "internal": _internal(site),
             "routes": [
                 {
                     "row": row,
@@ -28,7 +27,7 @@ def picture(plan: Plan, live: dict[str, Any] | None = None) -> Picture:
                     "kind": route["kind"],
                     "path": route["path"],
                     "action": route["action"],
-                    "upstreams": [route["upstream"]] if route["upstream"] else [],
+                    "upstreams": upstreams_of(route),
                 }
                 for row, route in enumerate(site["routes"])
                 if route["action"] != "nowhere"
@@ -42,6 +41,11 @@ def picture(plan: Plan, live: dict[str, Any] | None = None) -> Picture:
         "sites": [site for site in sites if not site["internal"]],
         "upstreams": [_upstream(plan["upstreams"][name], known) for name in plan["upstreams"] if name in shown],
     }
+
+
+def _internal(site: SitePlan) -> bool:
+    """Whether a site is only the dashboard, which is nobody's homework."""
+    return all(upstreams_of(route) == [UPSTREAM] for route in site["routes"])
 
 
 def _upstream(upstream: UpstreamPlan, known: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
