@@ -38,6 +38,7 @@ class Receiver:
         self.port = 0
         self._tls = tls
         self._server: asyncio.Server | None = None
+        self._visits: set[asyncio.Task[Any]] = set()
 
     @property
     def url(self) -> str:
@@ -51,9 +52,15 @@ class Receiver:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        await asyncio.sleep(0)
+        for visit in self._visits:
+            visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visit = asyncio.current_task()
+        assert visit is not None
+        self._visits.add(visit)
+        visit.add_done_callback(self._visits.discard)
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             length = next(int(line[16:]) for line in head.split("\r\n") if line.lower().startswith("content-length: "))
@@ -61,18 +68,19 @@ class Receiver:
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
             if isinstance(answer, bytes):
                 writer.write(answer)
-                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
             else:
                 await answer(writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # who posts has given up
         finally:
-            writer.close()
+            writer.transport.abort()
 
 
 async def silence(writer: asyncio.StreamWriter) -> None:
     """Never answer."""
-    await writer.wait_closed()
+    await asyncio.Event().wait()
 
 
 async def dribble(writer: asyncio.StreamWriter) -> None:

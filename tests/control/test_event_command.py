@@ -56,7 +56,9 @@ def test_it_hears_the_event_on_its_input_and_in_variables(tmp_path: Path) -> Non
     assert (tmp_path / "pwd").read_text() == "/\n"
 
 
-@pytest.mark.parametrize("text", ["$(touch X)", "`touch X`", "'; touch X; '", '"; touch X; "', "a\0b", "-rf / $HOME", "é\udcff"])
+@pytest.mark.parametrize(
+    "text", ["$(touch X)", "`touch X`", "'; touch X; '", '"; touch X; "', "a\0b", "-rf / $HOME", "é\udcff\ud800"]
+)
 def test_nothing_of_an_event_becomes_part_of_the_command(tmp_path: Path, text: str) -> None:
     async def journey() -> None:
         sink = command(f'cd {tmp_path}; printf %s "$GAPURA_EVENT_TEXT" > said')
@@ -64,7 +66,7 @@ def test_nothing_of_an_event_becomes_part_of_the_command(tmp_path: Path, text: s
 
     run(journey())
     assert os.listdir(tmp_path) == ["said"]
-    assert (tmp_path / "said").read_bytes() == os.fsencode(text.replace("\0", ""))
+    assert (tmp_path / "said").read_text() == text.replace("\0", "").replace("\udcff", "?").replace("\ud800", "?")
 
 
 def test_little_of_our_environment_is_passed_on() -> None:
@@ -133,7 +135,7 @@ def test_the_queue_is_bounded_and_the_end_is_quick(tmp_path: Path) -> None:
         await until(lambda: (tmp_path / "pids").exists() and len((tmp_path / "pids").read_text().split()) == AT_ONCE)
         before = time.monotonic()
         await sink.close(0.05)
-        await until(lambda: not sink.waiting)
+        assert not sink.waiting
         assert time.monotonic() - before < 30
 
     run(journey())

@@ -36,6 +36,8 @@ def test_only_one_writes(tmp_path: Path) -> None:
     first = written(tmp_path / "events.log", 1)
     second = EventLog(str(tmp_path / "events.log"))
     assert not second.open()
+    assert not second.write(event(9))
+    assert second.problem == "another process writes it"
     first.close()
     assert second.open()
     second.close()

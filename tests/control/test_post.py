@@ -61,6 +61,14 @@ def test_whoever_does_not_answer_is_left_in_time() -> None:
     run(journey())
 
 
+@pytest.mark.parametrize("url", ["http:///x", "http://[::1/", "http://a:b/", "http://a:99999/"])
+def test_what_is_no_url_does_no_harm(url: str) -> None:
+    async def journey() -> None:
+        assert (await post(url, {}, b"", 20.0, None)).problem
+
+    run(journey())
+
+
 def test_a_redirect_is_not_followed() -> None:
     async def journey() -> None:
         async with Receiver() as other:

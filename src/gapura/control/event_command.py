@@ -28,6 +28,8 @@ KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "SHE
 SESSION: Final = ("DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR")
 """What reaches the desktop of whoever started Gapura; nothing else of our environment is passed on."""
 LONGEST_VALUE: Final = 8192
+KILL_PATIENCE: Final = 1.0
+"""Seconds at the end for killing what still runs."""
 NAME: Final = "on_event"
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ class Command:
         while self._tasks and self._loop.time() < end:
             await asyncio.wait(self._tasks, timeout=end - self._loop.time())
         self.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=KILL_PATIENCE)
 
     def cancel(self) -> None:
         """Kill what runs, and forget what waits."""
@@ -192,7 +196,7 @@ def environment(event: Event, mark: str, ours: Mapping[str, str]) -> dict[str, s
     env.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     env["GAPURA_MARK"] = mark
     for word in ("id", "at", "type", "severity", "subject", "text"):
-        value = str(event[word]).replace("\0", "")
+        value = str(event[word]).replace("\0", "").encode("utf-8", "replace").decode()
         env[f"GAPURA_EVENT_{word.upper()}"] = value[:LONGEST_VALUE]
     return env
 

@@ -98,7 +98,7 @@ class EventLog:
 
     def _append(self, line: str) -> bool:
         if self._fd < 0 and not self.open():
-            return False
+            self.problem = "another process writes it"
         if self._fd < 0:
             self.lost += 1
             return False

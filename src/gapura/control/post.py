@@ -28,10 +28,13 @@ class Outcome(NamedTuple):
 
 async def post(url: str, headers: dict[str, str], body: bytes, timeout: float, context: ssl.SSLContext | None) -> Outcome:
     """Send a body; `context` is for https. Takes at most `timeout` s, and never raises but for cancellation."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
     writer: asyncio.StreamWriter | None = None
+    host = url
     try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if not host:
+            return Outcome(f"there is no host in {url!r}")
         async with asyncio.timeout(timeout):
             port = parts.port or (443 if context else 80)
             name = host if context else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections import deque
@@ -23,6 +24,7 @@ LONGEST_WAIT: Final = 300.0
 GIVEN_UP: Final = 3600.0
 """Seconds for which an event is tried."""
 
+log = logging.getLogger(__name__)
 Contexts = Callable[[WebhookPlan], ssl.SSLContext]
 Secrets = Callable[[str], str]
 
@@ -102,6 +104,13 @@ class Webhook:
         self._task = None
 
     async def _attempt(self, event: Event) -> Outcome:
+        try:
+            return await self._post(event)
+        except Exception as error:
+            log.exception("%s: an event cannot be posted", self.name)
+            return Outcome(f"it cannot be posted: {error}")
+
+    async def _post(self, event: Event) -> Outcome:
         plan = self.plan
         try:
             url = self._secrets(plan["url_file"]) if plan["url_file"] else plan["url"]
