@@ -16,7 +16,8 @@ from .fake_api import FakeApi, refusing
 ID = "83d0608d78b2c08400cae301"
 FOUND: dict[str, Any] = {
     "id": ID, "at": "2026-11-22T20:39:42.035Z", "site": "alvin.xyz", "route": 3, "upstream": "web", "server": "web:0",
-    "status": 502, "method": "GET", "path": "/a\x1b[2J", "ms": 787.1, "tries": 2, "failed": True, "client": "10.0.0.9", "received": 0, "sent": 129,
+    "status": 502,
+    "method": "GET", "path": "/a\x1b[2J", "ms": 787.1, "tries": 2, "failed": True, "client": "10.0.0.9", "received": 0, "sent": 129,
     "stages": [
         {"name": "accept", "from_ms": -0.3, "ms": 0.3},
         {"name": "route", "from_ms": 0.0, "ms": 0.0},
