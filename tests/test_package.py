@@ -85,6 +85,25 @@ def test_the_wheel_holds_the_package_and_the_example_and_nothing_else(wheel: Pat
         assert {name for name in names if name.startswith(f"gapura/{EXAMPLE}/")} == {f"gapura/{name}" for name in tracked}
 
 
+def test_the_explanations_are_installed(programs: Path, tmp_path: Path) -> None:
+    told = run(programs / "gapura", "learn", "load-balancing", "--lang", "id", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.startswith("# Apa itu load balancing?")
+    opened = run(
+        programs / "gapura",
+        "learn",
+        "homework",
+        "--browser",
+        cwd=tmp_path,
+        XDG_CACHE_HOME=str(tmp_path),
+        BROWSER="true",
+        LC_ALL="C",
+        LANGUAGE="",
+    )
+    assert opened.returncode == 0, opened.stderr
+    assert "data:image/svg+xml" in (tmp_path / "gapura" / "learn" / "en" / "homework.html").read_text()
+
+
 def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     read = {name.rpartition("/")[2]: name for name in archive.namelist() if ".dist-info/" in name}
