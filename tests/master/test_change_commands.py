@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gapura.board import CONNS
+from gapura.board import ADMIN, CONNS, ENABLED
 from gapura.errors import CommandError, ConfigError
 from gapura.master.change_commands import ChangeCommands, guarded
 
@@ -75,6 +75,18 @@ def test_remove_drains_first(desk: Desk) -> None:
     with pytest.raises(CommandError, match="would be left"):
         desk.give("server_remove", upstream="api", server=B)
     assert desk.give("server_remove", upstream="api", server=B, force=True, seconds=0)["changes"]
+
+
+def test_of_two_who_remove_it_one_does(desk: Desk) -> None:
+    commands, said = ChangeCommands(desk.door), desk.said.append
+    message = {"upstream": "api", "server": A, "seconds": 60}
+    tasks = [desk.house.loop.start(f"removal {number}", commands.server_remove(message, said, NOBODY), None) for number in range(3)]
+    turn_until(desk.house.loop, lambda: all(task.done for task in tasks))
+    assert [task.error is None for task in tasks] == [True, False, False]
+    assert "is being removed already" in str(tasks[1].error)
+    desk.give("server_reset", upstream="api")
+    slot = desk.door.running["upstreams"]["api"]["servers"][0]["slots"][0]
+    assert desk.door.board.cells[desk.door.board.slot(slot) + ADMIN] == ENABLED
 
 
 def test_a_reload_may_take_it_meanwhile(desk: Desk, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_server_is_drained_before_it_leaves(running: House) -> None:
 def test_a_removal_that_fails_leaves_it_as_it_was(running: House) -> None:
     before = finish(running.loop, servers(running).drain("api", A, False, None, 0.0))
     assert admin(running, A) == b.DRAINING
-    servers(running).restore(before)
+    servers(running).restore("api", A, before)
     assert admin(running, A) == b.ENABLED
 
 

@@ -51,14 +51,15 @@ class ChangeCommands:
     def server_remove(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:
         """One server less: drained, then gone."""
         name, label, force = text(message, "upstream"), text(message, "server"), message.get("force") is True
-        drain = self._servers.drain(name, label, force, number(message, "generation"), seconds(message, "seconds"))
-        progress(f"{label} gets no new requests; those under way are waited for")
-        before = yield from drain
-        try:
-            said = yield from self._entered("server_remove", self._servers.remove(name, label, force, None), message)
-        except BaseException:
-            self._servers.restore(before)
-            raise
+        generation, patience = number(message, "generation"), seconds(message, "seconds")
+        with self._servers.leaving(name, label):
+            progress(f"{label} gets no new requests; those under way are waited for")
+            before = yield from self._servers.drain(name, label, force, generation, patience)
+            try:
+                said = yield from self._entered("server_remove", self._servers.remove(name, label, force, None), message)
+            except BaseException:
+                self._servers.restore(name, label, before)
+                raise
         return self._changed(said, server=label)
 
     def server_weight(self, message: Message, progress: Progress, link: Link) -> Steps[Result]:

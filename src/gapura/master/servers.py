@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from gapura import board
 from gapura.config import overrides
 from gapura.config.overrides import AddedServer, Overrides
 from gapura.config.plan import Plan, ServerPlan
+from gapura.errors import CommandError
 from gapura.master.loader import ask
 from gapura.master.loop import Steps, until
 from gapura.master.reload import Door
@@ -26,6 +28,7 @@ class Servers:
     def __init__(self, door: Door, argv: list[str] | None = None) -> None:
         self._door = door
         self._argv = argv
+        self._leaving: set[tuple[str, str]] = set()
 
     def add(self, name: str, words: dict[str, Any], generation: int | None) -> Steps[list[str]]:
         """One more server, checked by the rules of the file. Raises `ConfigError`, `CommandError`."""
@@ -52,6 +55,17 @@ class Servers:
         self._administer(slots, board.ENABLED)  # it has left; whoever adds it again does not want it drained
         return said
 
+    @contextmanager
+    def leaving(self, name: str, label: str) -> Iterator[None]:
+        """While a server is being removed. Raises `CommandError` when somebody else is about it."""
+        if (name, label) in self._leaving:
+            raise CommandError(f"{label} of {name} is being removed already", "`gapura status` shows when it has left.")
+        self._leaving.add((name, label))
+        try:
+            yield
+        finally:
+            self._leaving.discard((name, label))
+
     def drain(self, name: str, label: str, force: bool, generation: int | None, seconds: float | None) -> Steps[dict[int, int]]:
         """Send a server that is to leave nothing new, and wait until it has ended what it has, at most so long (s; None: as
         `timeouts.drain` says); what is under way then goes on all the same. What stood in its slots before, for `restore`.
@@ -69,10 +83,11 @@ class Servers:
         yield from until(quiet, min(limit, 3600.0) if math.isfinite(limit) else 3600.0)
         return before
 
-    def restore(self, before: dict[int, int]) -> None:
-        """A removal came to nothing: the server is used as it was."""
-        for slot, value in before.items():
-            self._administer([slot], value)
+    def restore(self, name: str, label: str, before: dict[int, int]) -> None:
+        """A removal came to nothing: the server is used as it was, if it is still there."""
+        kept = {slot for server in self._running(name, label) for slot in server["slots"]}
+        for slot in kept & before.keys():
+            self._administer([slot], before[slot])
 
     def _change(self, change: Change, generation: int | None) -> Steps[list[str]]:
         """Apply what was said of single servers; the door keeps it once it serves."""
