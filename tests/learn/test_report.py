@@ -53,3 +53,10 @@ def test_the_document_is_json_with_shares_that_add_up() -> None:
         assert sum(server["share"] for server in policy["servers"]) == pytest.approx(1, abs=1e-5)
         assert sum(server["answered"] for server in policy["servers"]) + policy["errors"] == 400
         assert policy["p50_ms"] <= policy["p90_ms"] <= policy["p99_ms"] <= policy["longest_ms"]
+
+
+def test_the_table_of_many_servers_leaves_them_to_the_pictures() -> None:
+    many = Scenario(weights=(1,) * 20, cores=(1,) * 20, requests=50)
+    headers, rows = report.table(many, play(many, ("random",)))
+    assert headers == ["policy", "p50", "p99", "retried", "errors"]
+    assert len(rows[0]) == len(headers)

@@ -116,6 +116,12 @@ def test_a_slow_server_gets_less_from_policies_that_look() -> None:
     assert looking.p99 < blind.p99 / 10
 
 
+def test_visitors_come_from_all_over() -> None:
+    """Neighbouring networks fall on the same server by ip_hash, which would tell nothing of it."""
+    shares = [part.share for part in one(Scenario(weights=(1,) * 10, cores=(1,) * 10, clients=1000), "ip_hash").servers]
+    assert min(shares) > 0.05
+
+
 def test_the_course_tells_when_a_server_was_used() -> None:
     course = one(Scenario(faults=(Fault(2, 10.0),))).servers[2].course
     assert all(course[:23])

@@ -163,7 +163,7 @@ def _scenario(
 ) -> Scenario:
     """What the options ask for. Raises ScenarioError."""
     count = servers or (len(weights.split(",")) if weights and "," in weights else 4)
-    shares = numbers(weights or "1", count, "weights")
+    shares = numbers(weights or "1", count, "weights", 100)
     return Scenario(
         weights=shares,
         cores=numbers(cores, count, "cores", 64) if cores else shares,

@@ -13,6 +13,8 @@ BARS: Final = "▁▂▃▄▅▆▇█"
 WIDTH: Final = 20
 """Columns of the bar that is a whole."""
 LONGEST: Final = max(map(len, POLICIES))
+WIDEST: Final = 8
+"""The table of more servers would have lines that no terminal shows; the pictures tell their shares."""
 COURSE: Final = 24
 """Columns of the course of time."""
 
@@ -24,11 +26,12 @@ def summary(scenario: Scenario, language: str = "en") -> str:
 
 def table(scenario: Scenario, results: Sequence[Result], language: str = "en") -> tuple[list[str], list[list[str]]]:
     """Headers, and a row for each policy."""
-    servers = [f"{say(language, 'server')} {number + 1}" for number in range(scenario.servers)]
+    shown = scenario.servers if scenario.servers <= WIDEST else 0
+    servers = [f"{say(language, 'server')} {number + 1}" for number in range(shown)]
     headers = [say(language, "policy"), *servers, "p50", "p99", say(language, "retried"), say(language, "errors")]
     rows = []
     for result in results:
-        shares = [percent(part.share, language) for part in result.servers]
+        shares = [percent(part.share, language) for part in result.servers[:shown]]
         rows.append(
             [result.policy, *shares, milliseconds(result.p50, language), milliseconds(result.p99, language), *_counts(result)]
         )

@@ -149,11 +149,13 @@ class Simulation:
         """Arrivals by chance (a Poisson process), the same ones for every policy; failures; the first health checks."""
         scenario = self.scenario
         chance = random.Random(scenario.seed)
+        # Neighbouring networks would fall on the same server by ip_hash: visitors come from all over.
+        where = random.Random(f"{scenario.seed} addresses")
+        addresses = [where.randbytes(4) for _ in range(scenario.clients)]
         when = float(BEGIN)
         for _ in range(scenario.requests):
             when += chance.expovariate(scenario.rate) * SECOND
-            client = chance.randrange(scenario.clients)
-            key = bytes((10, client >> 8, client & 255, 1))
+            key = addresses[chance.randrange(scenario.clients)]
             work = int(chance.expovariate(1 / scenario.work) * SECOND) + 1
             self.at(int(when), partial(self._try, Request(int(when), key, work, [])))
         for fault in scenario.faults:
