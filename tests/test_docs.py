@@ -58,6 +58,11 @@ def test_drawings_are_what_the_tool_draws() -> None:
         assert (ROOT / "docs" / "drawings" / name).read_text(encoding="utf-8") == text, f"{name}: run tools/drawings"
 
 
+def test_the_api_s_page_is_what_its_routes_say() -> None:
+    printed = subprocess.run([sys.executable, ROOT / "tools" / "api_md", "-"], capture_output=True, text=True, check=True)
+    assert (ROOT / "docs" / "api.md").read_text(encoding="utf-8") == printed.stdout, "run tools/api_md"
+
+
 def test_every_key_has_its_line() -> None:
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     for table in json_schema()["$defs"].values():

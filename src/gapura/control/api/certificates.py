@@ -30,5 +30,5 @@ async def certificates(context: InContext, visitor: Reader) -> dict[str, Any]:
     responses=problem.answers(409, 504),
 )
 async def renew(renewal: Renewal, context: InContext, visitor: Changer) -> dict[str, Any]:
-    """Get a certificate now, without waiting for its turn, as `gapura certificates renew`. What came of it is shown above."""
+    """Get a certificate now, without waiting for its turn, as `gapura certificates` does. What came of it is shown above."""
     return await context.ask("renew", host=renewal.host)

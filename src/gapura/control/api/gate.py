@@ -44,7 +44,7 @@ class Gate:
     """ASGI application around the application."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
-        self._app = app
+        self.app = app
         self._context = context
         self._turns = Turns()
 
@@ -74,7 +74,7 @@ class Gate:
                 await outgoing.send(message)
 
         try:
-            await self._app(scope, incoming.receive, answer)
+            await self.app(scope, incoming.receive, answer)
         except Exception as error:
             if outgoing.started:
                 raise

@@ -24,8 +24,9 @@ Interval = Annotated[Literal[1, 2, 5, 10], Query(description="Seconds between tw
     "/live",
     operation_id="live",
     summary="The traffic as it flows",
-    response_class=StreamingResponse,
-    responses={200: {"content": {streams.MEDIA_TYPE: {"schema": Tick.model_json_schema()}}}, **problem.answers(429)},
+    response_class=streams.EventStream,
+    response_model=Tick,
+    responses={200: {"content": {streams.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Tick"}}}}, **problem.answers(429)},
 )
 async def live(request: Request, context: InContext, visitor: Reader, interval: Interval = 1) -> StreamingResponse:
     """Server-sent events. First `picture` (as `/v1/picture`), again whenever it changes; then a `tick` every `interval` seconds,

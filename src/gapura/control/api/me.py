@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from gapura import __version__
 from gapura.config.plan_admin import ADMIN
@@ -21,6 +21,8 @@ router = APIRouter(tags=["session"])
 
 class Me(BaseModel):
     """What the visitor may do, and what this Gapura is."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     rights: str
     """none, read or full."""

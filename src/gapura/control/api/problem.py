@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -27,6 +27,8 @@ _STATUS: Final = {"conflict": 412, "forbidden": 403, "missing": 404}
 
 class ProblemDetails(BaseModel):
     """An answer that says what went wrong and what to do (RFC 9457 §3)."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     title: str
     """The name of the status."""

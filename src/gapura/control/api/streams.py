@@ -20,6 +20,12 @@ DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+class EventStream(StreamingResponse):
+    """For OpenAPI: the schema of the answer is that of its events."""
+
+    media_type = MEDIA_TYPE
+
+
 def wanted(request: Request) -> bool:
     """Whether the client wants to go on hearing, rather than one answer."""
     return MEDIA_TYPE in request.headers.get("accept", "")

@@ -36,7 +36,7 @@ async def upstreams(context: InContext, visitor: Reader, response: Response) -> 
 async def add(
     upstream: UpstreamName, new: NewServer, context: InContext, visitor: Changer, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Add a server to an upstream, as `gapura server add`. It stays through reloads and restarts until it is removed."""
+    """Add a server to an upstream, as `gapura server` does. It stays through reloads and restarts until it is removed."""
     known.upstream(context, upstream)
     generation = etag.expected(context, if_match)
     answer = await context.ask("server_add", upstream=upstream, **new.model_dump(exclude_none=True), **_meant(generation))
@@ -77,7 +77,7 @@ async def change(
 async def remove(
     upstream: UpstreamName, server: ServerName, context: InContext, visitor: Changer, if_match: IfMatch = None
 ) -> dict[str, Any]:
-    """Remove a server, as `gapura server remove`. It gets nothing new, and ends what it has."""
+    """Remove a server, as `gapura server` does. It gets nothing new, and ends what it has."""
     found = _server(context, upstream, server)
     generation = etag.expected(context, if_match)
     answer = await context.ask("server_remove", upstream=upstream, server=found, **_meant(generation))
