@@ -31,6 +31,7 @@ SUBJECTS = {
     "examples": "examples",
     "bench": "bench",
     "compiled": "tools/compile",
+    "dashboard": "dashboard",
 }
 """What test files at the top are about when it is no module."""
 PROSE = ("README.md", "README.id.md", "CONTRIBUTING.md", "docs/homework.md")
@@ -173,9 +174,10 @@ def test_a_process_stays_small(package: str, unwanted: set[str]) -> None:
 # -- documents ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_board_is_drawn_as_it_is() -> None:
-    drawn = subprocess.run([sys.executable, ROOT / "tools" / "board_md", "-"], capture_output=True, text=True, check=True).stdout
-    assert (ROOT / "docs" / "BOARD.md").read_text() == drawn, "run tools/board_md"
+@pytest.mark.parametrize(("tool", "page"), [("board_md", "BOARD.md"), ("records_md", "RECORDS.md")])
+def test_shared_memory_is_drawn_as_it_is(tool: str, page: str) -> None:
+    drawn = subprocess.run([sys.executable, ROOT / "tools" / tool, "-"], capture_output=True, text=True, check=True).stdout
+    assert (ROOT / "docs" / page).read_text() == drawn, f"run tools/{tool}"
 
 
 def code_of(text: str) -> str:

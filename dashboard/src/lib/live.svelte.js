@@ -2,7 +2,10 @@
 
 import { read } from "./api.js";
 
+const NEWEST = 8; // requests and events that the first view shows
+
 const KEPT = 900; // ticks: a quarter of an hour
+const FALLEN_FOR = 2500; // ms for which the end of a server is shown at least
 const STALE_AFTER = 3500; // ms without a tick
 const LONGEST_PAUSE = 5000; // ms between two attempts to reconnect
 
@@ -10,6 +13,7 @@ class Live {
   picture = $state.raw(null);
   tick = $state.raw(null);
   events = $state.raw([]);
+  requests = $state.raw([]);
   /** connecting, live or stale */
   state = $state("connecting");
   /** ms since the epoch at which the last tick came, by this machine's clock */
@@ -20,6 +24,7 @@ class Live {
   #timer = 0;
   #guard = 0;
   #listeners = new Set();
+  #fallen = new Map();
 
   start() {
     if (this.#source || this.#timer) return;
@@ -54,16 +59,51 @@ class Live {
     });
     source.addEventListener("tick", (message) => this.#took(JSON.parse(message.data)));
     source.addEventListener("event", (message) => {
-      this.events = [JSON.parse(message.data), ...this.events].slice(0, 200);
+      const event = JSON.parse(message.data);
+      this.#happened([event]);
+      this.#fall(event);
     });
     source.onerror = () => this.#again();
+    // What was before: the stream tells only what comes.
+    read(`/v1/requests?limit=${NEWEST}`).then((answer) => this.#meet(answer.requests), () => {});
+    read("/v1/events").then((answer) => this.#happened(answer.events.toReversed()), () => {});
   }
 
-  #took(tick) {
+  #meet(requests) {
+    const known = new Set(this.requests.map((request) => request.id));
+    const fresh = requests.filter((request) => !known.has(request.id));
+    if (fresh.length) this.requests = [...fresh, ...this.requests].sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, NEWEST);
+  }
+
+  #happened(events) {
+    const known = new Set(this.events.map((event) => event.id));
+    this.events = [...events.filter((event) => !known.has(event.id)), ...this.events].sort((a, b) => b.id - a.id).slice(0, 1000);
+  }
+
+  /** A server that ended is shown so at once and for a while: it may be back before the next tick. */
+  #fall(event) {
+    if (event.type !== "app.crashed" && event.type !== "server.out") return;
+    const key = event.subject.includes("/") ? event.subject : `${event.subject.replace(/:\d+$/, "")}/${event.subject}`;
+    this.#fallen.set(key, Date.now() + FALLEN_FOR);
+    if (this.tick) this.tick = this.#marked(this.tick);
+  }
+
+  #marked(tick) {
+    const servers = { ...tick.servers };
+    for (const [key, until] of this.#fallen) {
+      if (until < Date.now()) this.#fallen.delete(key);
+      else if (servers[key]?.condition === "up") servers[key] = { ...servers[key], condition: "fell" };
+    }
+    return { ...tick, servers };
+  }
+
+  #took(arrived) {
+    const tick = this.#fallen.size ? this.#marked(arrived) : arrived;
     this.tick = tick;
     this.heard = Date.now();
     this.state = "live";
     this.#pause = 500;
+    this.#meet(tick.requests);
     this.ticks.push(tick);
     if (this.ticks.length > KEPT) this.ticks.splice(0, this.ticks.length - KEPT);
     for (const listener of this.#listeners) listener(tick);

@@ -5,8 +5,9 @@
  * What does not fit is gathered in a node "more", which opens when it is clicked; servers in trouble are never hidden in it.
  */
 
-export const SITES_SHOWN = 9;
-export const SERVERS_SHOWN = 18;
+/** How much is shown before the rest is gathered in "more", where there is room and on a phone. */
+export const ROOMY = { sites: 9, servers: 18 };
+export const NARROW = { sites: 5, servers: 9 };
 
 const FINE = new Set(["up", "full"]);
 const WAITING = new Set(["draining", "disabled", "stopped", "stopping", "starting", "free"]);
@@ -23,14 +24,14 @@ export function current(upstream, server, tick) {
 }
 
 /** `picture` and `tick` as /v1/live sends them; `opened`: keys of the "more" nodes that were opened. */
-export function graph(picture, tick, opened = new Set()) {
+export function graph(picture, tick, opened = new Set(), most = ROOMY) {
   const make = { nodes: [], edges: [], trails: new Map() };
   node(make, "visitors", "visitors", 0);
   node(make, "gate", "gate", 1);
   edge(make, "visitors", "gate", { total: true });
   const upstreams = new Map((picture?.upstreams ?? []).map((upstream) => [upstream.name, upstream]));
   const sites = (picture?.sites ?? []).filter((site) => !site.internal);
-  const cut = sites.length > SITES_SHOWN + 1 && !opened.has("more-sites") ? SITES_SHOWN : sites.length;
+  const cut = sites.length > most.sites + 1 && !opened.has("more-sites") ? most.sites : sites.length;
   const shown = sites.slice(0, cut);
   const ends = [];
   for (const site of shown) addSite(make, site, ends, upstreams);
@@ -42,11 +43,11 @@ export function graph(picture, tick, opened = new Set()) {
   }
   const reached = new Set(hidden.flatMap((site) => site.routes.flatMap((route) => route.upstreams ?? [])));
   for (const upstream of upstreams.values()) {
-    if (!ends.includes(upstream.name) && !reached.has(upstream.name) && !upstream.internal && ends.length < SITES_SHOWN * 2) {
+    if (!ends.includes(upstream.name) && !reached.has(upstream.name) && !upstream.internal && ends.length < most.sites * 2) {
       ends.push(upstream.name);
     }
   }
-  const limit = perUpstream(ends.map((name) => upstreams.get(name)));
+  const limit = perUpstream(ends.map((name) => upstreams.get(name)), most.servers);
   for (const name of ends) addUpstream(make, upstreams.get(name), tick, limit, opened);
   return make;
 }
@@ -69,11 +70,11 @@ function addSite(make, site, ends, upstreams) {
   const start = ["visitors>gate", edge(make, "gate", key, { sites: [site.id] })];
   make.trails.set(`site ${site.id}`, start);
   const several = site.routes.length > 1;
-  for (const route of site.routes) {
+  for (const [index, route] of site.routes.entries()) {
     let from = key;
     const trail = [...start];
     if (several) {
-      from = `route/${site.id}/${route.row}`;
+      from = `route/${site.id}/${index}`;
       node(make, from, "route", 3, { site, route });
       trail.push(edge(make, key, from, { row: route.row }));
     }
@@ -85,7 +86,7 @@ function addSite(make, site, ends, upstreams) {
       make.trails.set(`row ${route.row} ${name}`, [...trail, last]);
     }
     if (!names.length && !several) {
-      const end = `end/${site.id}/${route.row}`;
+      const end = `end/${site.id}/${index}`;
       node(make, end, "end", 4, { site, route });
       trail.push(edge(make, from, end, { row: route.row }));
     }
@@ -94,9 +95,9 @@ function addSite(make, site, ends, upstreams) {
 }
 
 /** How many servers of each upstream there is room for. */
-function perUpstream(upstreams) {
+function perUpstream(upstreams, most) {
   const total = upstreams.reduce((sum, upstream) => sum + upstream.servers.length, 0);
-  return total <= SERVERS_SHOWN ? SERVERS_SHOWN : Math.max(2, Math.floor(SERVERS_SHOWN / upstreams.length));
+  return total <= most ? most : Math.max(2, Math.floor(most / upstreams.length));
 }
 
 function addUpstream(make, upstream, tick, limit, opened) {

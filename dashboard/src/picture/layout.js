@@ -76,7 +76,8 @@ function inColumns(graph, width) {
         before = node.upstream?.name ?? null;
         return { box, parted, middle: own.length ? mean(own.map((other) => other.y + other.h / 2)) : null };
       });
-    pack(wanted, gap);
+    if (dense && column === 2) spread(wanted, bottom(boxes), gap);
+    else pack(wanted, gap);
   }
   lift(boxes);
   for (const key of ["gate", "visitors"]) {
@@ -115,6 +116,17 @@ function pack(wanted, gap) {
   for (const { box } of wanted) box.y -= shift;
 }
 
+/** Put many boxes evenly over a height, or one below the other where that is too little. */
+function spread(wanted, height, gap) {
+  const own = wanted.reduce((sum, { box }) => sum + box.h, 0);
+  const between = Math.max(gap, Math.min(3 * gap, (height - own) / Math.max(1, wanted.length - 1)));
+  let y = (height - own - between * (wanted.length - 1)) / 2;
+  for (const { box } of wanted) {
+    box.y = y;
+    y += box.h + between;
+  }
+}
+
 /** Move everything so that the topmost box touches the top. */
 function lift(boxes) {
   const top = Math.min(...[...boxes.values()].map((box) => box.y));
@@ -128,10 +140,10 @@ function asTree(graph, width) {
   const visit = (key, depth) => {
     if (boxes.has(key)) return;
     const node = order.get(key);
-    const h = node.kind === "visitors" || node.kind === "gate" ? 52 : heightOf(node, false);
+    const h = node.kind === "visitors" || node.kind === "gate" ? 48 : heightOf(node, node.kind === "server") + 4;
     const x = Math.min(depth, 5) * 16;
     boxes.set(key, { x, y, w: width - x, h, dense: false, flat: true });
-    y += h + 10;
+    y += h + 8;
     for (const edge of graph.edges) if (edge.from === key) visit(edge.to, depth + 1);
   };
   visit("visitors", 0);
