@@ -93,8 +93,13 @@ def test_first_the_picture_then_ticks(world: World) -> None:
     assert tick["instances"]["web:0"]["pid"] == os.getpid()
     assert tick["instances"]["web:0"]["state"] == STATES[READY]
     assert tick["servers"]["web/web:0"] == {
-        "rps": 0.0, "errors": 0.0, "p50": None, "p99": None,
-        "active": 0, "state": "up", "condition": "up",
+        "rps": 0.0,
+        "errors": 0.0,
+        "p50": None,
+        "p99": None,
+        "active": 0,
+        "state": "up",
+        "condition": "up",
     }
     assert world.asked == 1
 

@@ -38,8 +38,17 @@ def test_a_request_has_names() -> None:
         names(), Record("i", 1, 2_500_000, row=2, slot=0, server=half("x:1"), status=200, method="GET", path="/p", tries=1)
     )
     assert {**found, "at": ""} == {
-        "id": "i", "at": "", "site": "a.test", "route": 2, "upstream": "api", "server": "x:1",
-        "status": 200, "method": "GET", "path": "/p", "ms": 2.5, "tries": 1,
+        "id": "i",
+        "at": "",
+        "site": "a.test",
+        "route": 2,
+        "upstream": "api",
+        "server": "x:1",
+        "status": 200,
+        "method": "GET",
+        "path": "/p",
+        "ms": 2.5,
+        "tries": 1,
     }
 
 
@@ -62,8 +71,13 @@ def test_what_has_no_name_any_more_is_empty(words: dict[str, int], expected: tup
     [
         (
             {
-                "accepted": -9 * MS, "tls": -4 * MS, "routed": 1 * MS, "first_claimed": 2 * MS, "claimed": 2 * MS,
-                "connected": 5 * MS, "answered": 9 * MS,
+                "accepted": -9 * MS,
+                "tls": -4 * MS,
+                "routed": 1 * MS,
+                "first_claimed": 2 * MS,
+                "claimed": 2 * MS,
+                "connected": 5 * MS,
+                "answered": 9 * MS,
             },
             [
                 ("tls", -9, 5),
