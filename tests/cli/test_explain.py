@@ -38,6 +38,14 @@ def test_the_way_of_a_request(folder: Path, gapura: Any, url: str, matched: str,
     assert answer["running"] is False
 
 
+def test_a_path_without_its_slash(folder: Path, gapura: Any) -> None:
+    (folder / "gapura.toml").write_text(
+        '[sites."a.b"]\nroutes = [{ path = "/admin/", proxy = "127.0.0.1:9" }]\n[edge]\nhttp = 8099\n'
+    )
+    answer = asked(gapura, "http://a.b:8099/admin?x")
+    assert (answer["route"]["path"], answer["route"]["action"], answer["route"]["status"]) == ("/admin", "redirect", 301)
+
+
 def test_a_host_that_nobody_answers_for(folder: Path, gapura: Any) -> None:
     assert asked(gapura, "http://evil.example/")["status"] == 421
     assert "421, with a page that says so" in gapura("explain", "http://evil.example/").out

@@ -163,3 +163,16 @@ def test_nothing_is_asked_for_nothing_is_done() -> None:
         "security_headers": None,
     }  # fmt: skip
     assert (guard.steps(plan), guard.dressing(plan)) == ([], [])
+
+
+async def test_the_path_without_its_slash_is_guarded_too(edge: Edge) -> None:
+    """An application that reads /admin and /admin/ alike would answer it by the route for /."""
+    backend = await edge.backend()
+    site = f'proxy = "{backend.address}"\n[[sites."*".routes]]\npath = "/admin/"\nproxy = "{backend.address}"\n{USERS}\n'
+    await edge.start(f'[sites."*"]\n{site}')
+    client = await edge.client()
+    assert (await client.ask("/admin")).status == 401
+    answer = await client.ask("/admin?a=b", LOGIN)
+    assert (answer.status, answer.get("location")) == (301, "/admin/?a=b")
+    assert backend.requests == []
+    assert (await client.ask("/administrator")).status == 200

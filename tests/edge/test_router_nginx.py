@@ -100,6 +100,7 @@ TARGETS = """
 /long/er/.. /a//b /a/../../b /%2e%2e/x /a/%2e%2e/exact /old/ /old/a?b=c /old/a%20b /see/ab/2024 /see/ab/2024?q=1
 /see/ab/204 /see/AB/2024 /again/x /again/x.php /again/a%20b /api/ /api/x?y=z /api/a%20b /api/a+b /api/a;b=c /api/x/../y
 /cut/x /cut/x?y /cut/a%20b /cut/a%3Fb /cut/a%23b /cut/ /cut/a%25b /query/x /query/x?y=2 /%zz /a%00b
+/api /api?y=z /api? /%61pi /apix /api;x /cut /x/../cut?a=b /query?x /query/../api
 """
 
 

@@ -81,13 +81,14 @@ class _Asking:
 
 def trace(plan: Plan, url: str, method: str, headers: tuple[str, ...], client: str, live: dict[str, Any] | None) -> dict[str, Any]:
     """The way of a request for `url` through a plan, with what a running Gapura says. Raises `CommandError` for what is none."""
+    from gapura.config.slash import slash_routes
     from gapura.edge.router import NotAllowed, Route, Router, site_of
     from gapura.wire.request import parse_request
     from gapura.wire.target import split_absolute
 
     try:
         authority, target = split_absolute((url if "://" in url else f"http://{url}").encode())
-        sites = [site_of(site, [Route(route, (), 0) for route in site["routes"]]) for site in plan["sites"]]
+        sites = [site_of(site, [Route(route, (), 0) for route in slash_routes(site["routes"])]) for site in plan["sites"]]
         name, site = Router(sites).site(authority)
         lines = [f"{method} {target.partition(b'#')[0].decode()} HTTP/1.1", f"Host: {authority.decode()}", *headers]
         asking = _Asking(parse_request("\r\n".join(lines).encode()), client)

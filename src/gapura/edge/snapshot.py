@@ -9,6 +9,7 @@ from gapura.board import Board
 from gapura.config.plan import Plan, RoutePlan, SitePlan, UpstreamPlan
 from gapura.config.plan_admin import UPSTREAM
 from gapura.config.regexes import compiled
+from gapura.config.slash import slash_routes
 from gapura.edge import challenge, compress, dashboard, edit, guard, intercept, limit, maintenance, secure, tracing, traffic
 from gapura.edge.files import Files
 from gapura.edge.header_edits import compile_edit
@@ -53,7 +54,7 @@ class Snapshot:
 
     def _routes(self, site: SitePlan) -> list[Route]:
         rewritten = any(route["edit"] and route["edit"]["rewrites"] for route in site["routes"])
-        return [self._route(route, rewritten) for route in site["routes"]]
+        return [self._route(route, rewritten) for route in slash_routes(site["routes"])]
 
     def _route(self, plan: RoutePlan, rewritten: bool) -> Route:
         """`rewritten`: requests may come here with another target than that which the client sent."""
@@ -65,7 +66,7 @@ class Snapshot:
 
     def _traced(self, plan: RoutePlan) -> list[Step]:
         wanted = self.plan["edge"].get("tracing")
-        return [tracing.begin(wanted)] if wanted else []
+        return [tracing.begin(wanted)] if wanted and not plan.get("dashboard") else []
 
     def _step(self, plan: RoutePlan, rewritten: bool) -> Step:
         step = self._action(plan, rewritten)
