@@ -69,6 +69,9 @@ def blocks(page: Path) -> list[Block]:
             found.append(Block(page, line, "", match[4], "setup", match[4]))
             continue
         mark, _, about = (match[1] or "").partition(": ")
+        if mark == "setup":  # it belongs to no block, but stands right before this one
+            found.append(Block(page, line, "", about, mark, about))
+            mark = about = ""
         found.append(Block(page, line, match[2], match[3], mark, about))
     return found
 
@@ -85,6 +88,15 @@ def answers(block: Block) -> list[str]:
     if block.language != "console":
         return []
     return [line for line in block.text.splitlines() if not line.startswith("$ ")]
+
+
+def placed(text: str) -> str:
+    """A configuration with the ports of pages, and few workers, where it does not say itself."""
+    keys = {"http": "8080", "https": "8443", "workers": "2"} | ({} if os.geteuid() else {"user": '"root"'})
+    before, _, edge = f"\n{text}".partition("\n[edge]\n")
+    own = edge.partition("\n[")[0]
+    lines = "".join(f"{key} = {value}\n" for key, value in keys.items() if not re.search(rf"(?m)^{key} *=", own))
+    return f"{before}\n[edge]\n{lines}{edge}"[1:]
 
 
 def alike(line: str) -> str:
@@ -133,9 +145,7 @@ class Desk:
         path.parent.mkdir(parents=True, exist_ok=True)
         text = block.text
         if path.suffix == ".toml":
-            user = "" if os.geteuid() else 'user = "root"\n'
-            ports = f"http = 8080\nhttps = 8443\nworkers = 2\n{user}"
-            text = text.replace("[edge]\n", f"[edge]\n{ports}") if "[edge]\n" in text else f"{text}\n[edge]\n{ports}"
+            text = placed(text)
         path.write_text(self.own(text), encoding="utf-8")
 
     def type(self, lines: list[str]) -> tuple[int, str]:

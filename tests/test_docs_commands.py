@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.manual import PAGES, ROOT, Block, Desk, alike, answers, blocks, commands, missing
+from tests.manual import PAGES, ROOT, Block, Desk, alike, answers, blocks, commands, missing, placed
 
 REASONS = (
     "as root",
@@ -125,11 +126,22 @@ def test_a_page_is_read_with_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "<!-- setup: mkdir x -->\n\n<!-- file: x/y -->\n```toml\na = 1\n```\n\n"
-        "```sh\nls\n```\n<!-- not run: as root -->\n```console\n$ id\n```\n"
+        "<!-- setup: mkdir y -->\n```sh\nls\n```\n<!-- not run: as root -->\n```console\n$ id\n```\n"
     )
     assert [(one.language, one.mark, one.about) for one in blocks(page)] == [
         ("", "setup", "mkdir x"),
         ("toml", "file", "x/y"),
+        ("", "setup", "mkdir y"),
         ("sh", "", ""),
         ("console", "not run", "as root"),
     ]
+
+
+def test_a_configuration_gets_the_ports_of_pages_where_it_says_nothing() -> None:
+    bare = tomllib.loads(placed('[sites."a"]\nrespond = "b"\n'))
+    assert bare["edge"]["http"] == 8080
+    assert bare["sites"] == {"a": {"respond": "b"}}
+    own = tomllib.loads(placed('a = 1\n[edge]\nhttp = "127.0.0.1:8080"\n[apps.x]\nworkers = 9\n'))
+    assert own["edge"]["http"] == "127.0.0.1:8080"
+    assert own["edge"]["workers"] == 2
+    assert own["apps"]["x"] == {"workers": 9}
