@@ -213,8 +213,9 @@ class Control:
         self._health.apply(self._plan)
         self._resolver.apply(self._plan)
         self._board.cells[self._row + P_GENERATION] = self._generation
-        self._send({"type": "committed", "generation": self._generation})
         self.context.settle(self._plan, self._generation)
+        self.events.apply(self._plan)  # logs are open before the master hears: a folder that is removed later is not made again
+        self._send({"type": "committed", "generation": self._generation})
         if self._sampler is not None:
             self._sampler.names = self.context.names
             self._sampler.start()
@@ -222,7 +223,6 @@ class Control:
         if self.context.traces is not None:
             self.context.traces.apply(self._plan)
         self._certificates.apply(self._plan)
-        self.events.apply(self._plan)
         self._alarms.watches, self._alarms.certificates = self._health.watches, self._certificates.hosts
         self._alarms.apply(self._plan, self._board, self._metrics, self.context.names)
 
