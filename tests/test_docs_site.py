@@ -111,3 +111,10 @@ def test_every_page_is_in_the_navigation() -> None:
 )
 def test_links_are_made_for_the_site(text: str, expected: str) -> None:
     assert TOOL["staged"](ROOT / "docs" / "logs.md", text)[0] == expected
+
+
+def test_every_page_is_in_the_index() -> None:
+    for folder in (ROOT / "docs", ROOT / "docs" / "id"):
+        index = (folder / "README.md").read_text(encoding="utf-8")
+        pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+        assert {page for page in pages if f"]({page})" not in index} == set(), f"{folder.name}/README.md does not list these"
