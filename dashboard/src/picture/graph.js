@@ -107,13 +107,14 @@ function addUpstream(make, upstream, tick, limit, opened) {
   const all = upstream.servers.map((server) => current(upstream, server, tick));
   const isCut = all.length > limit + 1 && !opened.has(more);
   const shown = isCut ? all.filter((server, index) => index < limit || health(server) === "down").slice(0, limit + 6) : all;
+  const rest = all.filter((server) => !shown.includes(server));
+  if (rest.length === 1) shown.push(...rest.splice(0)); // one more takes no more room than "one more"
   for (const server of shown) {
     const name = `server/${upstream.name}/${server.id}`;
     node(make, name, "server", 5, { upstream, server });
     const last = edge(make, key, name, { server: `${upstream.name}/${server.id}` });
     make.trails.set(`server ${upstream.name}/${server.id}`, [last]);
   }
-  const rest = all.filter((server) => !shown.includes(server));
   if (!rest.length) return;
   node(make, more, "more", 5, { count: rest.length, of: "servers", upstream });
   const last = edge(make, key, more, { servers: rest.map((server) => `${upstream.name}/${server.id}`) });

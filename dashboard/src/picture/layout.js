@@ -5,15 +5,15 @@
  */
 
 const WIDTHS = {
-  visitors: [82, 96],
-  gate: [82, 104],
-  site: [136, 226],
-  route: [104, 170],
-  upstream: [128, 200],
-  server: [152, 236],
+  visitors: [72, 96],
+  gate: [72, 104],
+  site: [112, 226],
+  route: [84, 170],
+  upstream: [104, 200],
+  server: [132, 236],
 };
 const COLUMN = ["visitors", "gate", "site", "route", "upstream", "server"];
-const LEAST_GAP = 30;
+const LEAST_GAP = 20;
 const LEAST_HEIGHT = 180;
 
 /** The least width at which columns are used. */
