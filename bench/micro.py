@@ -104,6 +104,7 @@ def upstream(policy: str, count: int) -> Upstream:
         "queue": 0,
         "queue_timeout": 0.0,
         "tls": None,
+        "defaults": None,
     }
     return Upstream(plan, shared, 0)
 
