@@ -21,7 +21,7 @@ import pytest
 from gapura import ipc
 from gapura.config.load import load
 from gapura.errors import ConfigError
-from gapura.master.main import parse
+from gapura.master.invocation import parse
 from gapura.procs import tree
 
 from .conftest import APP, FAKES, alive, free_port

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from gapura import __version__
 from gapura import board as b
@@ -30,6 +30,7 @@ from gapura.master.commands import Commands, Server
 from gapura.master.copies import LOOK
 from gapura.master.fleet import Fleet
 from gapura.master.instance import Ground
+from gapura.master.invocation import Options, close_others, open_standard_streams, parse
 from gapura.master.loader import load
 from gapura.master.loop import Loop, Steps, Task, until
 from gapura.master.maintenance import Maintenance
@@ -49,15 +50,6 @@ FOLDER_INTERVAL = 1.0
 """Seconds between two looks whether the state folder is still there."""
 MEMORY_INTERVAL = 2.0
 """Seconds between two looks at `max_memory`."""
-
-
-class Options(NamedTuple):
-    """The command line. `argv` (tests) replaces what children are executed with: "worker", "control", "config"."""
-
-    file: str
-    ready_fd: int = -1
-    quiet: bool = False
-    argv: dict[str, list[str]] | None = None
 
 
 class Master:
@@ -454,39 +446,3 @@ def main(arguments: list[str]) -> int:
     if options.ready_fd >= 0:
         os.set_inheritable(options.ready_fd, False)
     return Master(options).run()
-
-
-def parse(arguments: list[str]) -> Options | None:
-    """The command line; None when it is wrong."""
-    files, ready_fd, quiet = [], -1, False
-    rest = iter(arguments)
-    for word in rest:
-        if word == "--quiet":
-            quiet = True
-        elif word == "--ready-fd":
-            number = next(rest, "")
-            if not number.isdecimal():
-                return None
-            ready_fd = int(number)
-        elif word.startswith("-"):
-            return None
-        else:
-            files.append(word)
-    return Options(files[0], ready_fd, quiet) if len(files) == 1 else None
-
-
-def close_others(ready_fd: int) -> None:
-    """Close what the shell that started us had open: whoever reads from the other end of it shall not wait for us."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != ready_fd:
-            try:
-                os.close(int(name))
-            except OSError:
-                pass  # the one that listed them
-
-
-def open_standard_streams() -> None:
-    """Give closed standard streams to /dev/null, so that no socket of ours gets their numbers."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(fd, True)
-    os.close(fd)

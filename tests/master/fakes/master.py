@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from gapura import log
-from gapura.master.main import Master, open_standard_streams, parse
+from gapura.master.invocation import open_standard_streams, parse
+from gapura.master.main import Master
 
 fake = [sys.executable, "-P", str(Path(__file__).with_name("child.py"))]
 options = parse([sys.argv[1], *sys.argv[3:]])
