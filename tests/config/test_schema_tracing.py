@@ -21,7 +21,7 @@ def test_what_is_left_out(configure: Configure) -> None:
         "parent": True,
         "headers": {},
         "service": "gapura",
-        "most": 500,
+        "most": 200,
     }
 
 

@@ -70,5 +70,5 @@ class Tracing(Section):
     """Sent to the collector with each batch, such as the key of a service: { "x-api-key" = "…" }."""
     service: Annotated[Text, Field(min_length=1, max_length=255)] = "gapura"
     """What Gapura is called in the traces (service.name). nginx: otel_service_name."""
-    most: Annotated[int, Field(ge=1, le=100_000)] = 500
-    """Requests for a second that are sent at most; what is above is dropped and counted."""
+    most: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Requests for a second that are sent at most, each of which costs some 0.2 ms; what is above is dropped and counted."""
