@@ -44,7 +44,7 @@ def dashboard(place: Place, opening: bool | None, as_json: bool) -> None:
         return
     click.echo(url)
     click.echo("It logs one browser in, within 60 seconds.", err=True)
-    for other in found[1:]:
+    for other in (url for url in found if url.startswith("https://")):
         click.echo(f"Also at {other} (with a token: gapura token create NAME)", err=True)
     if os.environ.get("SSH_CONNECTION"):
         port = urlsplit(url).port or 80

@@ -354,6 +354,14 @@ def test_wrong_tokens_are_slowed_down_for_their_sender_alone(visit: Visit) -> No
     assert visit.ask("GET", "/v1/me", FAR_TLS).status == 200
 
 
+def test_one_user_of_the_machine_does_not_lock_out_another(visit: Visit) -> None:
+    visit.uid = OTHER
+    wrong = {**HERE, "authorization": "Bearer wrong"}
+    assert [visit.ask("GET", "/v1/me", wrong).status for _ in range(11)] == [401] * 10 + [429]
+    visit.uid = ME
+    assert visit.ask("POST", "/v1/reload", {**HERE, **BEARER}).status == 200
+
+
 def test_a_one_time_code_counts_once(visit: Visit) -> None:
     from gapura.control.sessions import _digest
 

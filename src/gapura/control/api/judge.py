@@ -103,10 +103,11 @@ def _is_ours(name: str, plan: Plan | None) -> bool | None:
 def _give_loopback(visitor: Visitor, peer: tuple[str, int], local: tuple[str, int], context: Context) -> None:
     """What a visitor of this machine may do without a token: only those of our own user, and root."""
     rights = admin_of(context.plan)["loopback"] or (READ if context.owner == 0 else FULL)
+    uid = uid_of(peer, local)
+    visitor.sender = f"{visitor.client} uid {uid}"
     if rights == NONE:
         visitor.why = 'a token is needed: [admin] says loopback = "none"'
         return
-    uid = uid_of(peer, local)
     if uid not in (0, context.owner):
         who = f"you are {account(uid)}" if uid is not None else "it cannot be seen whose this connection is"
         visitor.why = f"Gapura runs as {account(context.owner)}, and {who}"
@@ -127,7 +128,7 @@ def _with_login(visitor: Visitor, field: Field, context: Context) -> Visitor:
         if not visitor.secure and not visitor.loopback:
             raise Refusal(403, OFF_MACHINE, "whoever listens has it now: `gapura token revoke`, and use https", headers=_CLOSE)
         try:
-            token = sessions.token(text.strip(), visitor.client)
+            token = sessions.token(text.strip(), visitor.sender)
         except TooMany as error:
             raise too_many(error) from None
         if token is None:

@@ -62,7 +62,7 @@ async def log_in(login: Login, request: Request, response: Response, context: In
     if not visitor.secure and not visitor.loopback:
         raise Refusal(403, OFF_MACHINE, f"whoever listens has this token now: revoke it, and {NO_TLS}")
     try:
-        found = sessions.log_in(login.token, visitor.client, visitor.secure)
+        found = sessions.log_in(login.token, visitor.sender, visitor.secure)
     except TooMany as error:
         _note(context, visitor, "too many wrong tokens")
         raise too_many(error) from None

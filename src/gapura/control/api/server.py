@@ -20,8 +20,8 @@ from gapura.control.api.app import make_app
 from gapura.control.api.context import Context
 
 log = logging.getLogger(__name__)
-CONNECTIONS: Final = 600
-"""At the same time; further ones are closed."""
+CONNECTIONS: Final = 300
+"""At the same time at each door, so that nobody keeps others from theirs; further ones are closed."""
 AT_ONCE: Final = 8
 """Connections that are accepted before others have their turn."""
 HEAD: Final = 15.0
@@ -68,7 +68,7 @@ class Server:
                 return
             client.setblocking(False)
             state = self._known(door, client)
-            if state is None or len(self._state.connections) >= CONNECTIONS:
+            if state is None or self._number(door) >= CONNECTIONS:
                 client.close()
                 continue
             task = self._loop.create_task(self._begin(client, state))
@@ -84,6 +84,10 @@ class Server:
                 connection.transport.abort()
         for task in [*self._tasks, *self._state.tasks]:
             task.cancel()
+
+    def _number(self, door: str) -> int:
+        """Connections at a door."""
+        return sum(connection.app_state["door"] == door for connection in self._state.connections)
 
     def _known(self, door: str, client: socket.socket) -> dict[str, Any] | None:
         """What the kernel says about who has connected; None: not welcome."""

@@ -28,11 +28,16 @@ class Visitor:
     rights: str = NONE
     host: str = ""
     """Of the Host header, with its port."""
+    sender: str = ""
+    """By which wrong tokens are counted: the client, and on this machine its user."""
     session: str = ""
     """Id of the session that the rights come from."""
     why: str = ""
     """Why there are no more rights than these."""
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        self.sender = self.sender or self.client
 
     def may(self, rights: str) -> bool:
         """Whether these rights are among the visitor's."""
