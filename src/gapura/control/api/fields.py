@@ -11,7 +11,6 @@ from pydantic.json_schema import SkipJsonSchema
 _NAME: Final = r"^[A-Za-z0-9_.@-]{1,100}$"
 _HOST: Final = r"^[A-Za-z0-9_.:\[\]*-]{1,253}$"
 _STATUS: Final = "([1-5][xX]{2}|[1-5][0-9]{2}(-[1-5][0-9]{2})?)"
-_SERVER: Final = r"^[A-Za-z0-9_.:/@+,=%\[\]-]{1,200}$"
 
 
 class Model(BaseModel):
@@ -50,7 +49,12 @@ AppName = Annotated[str, Path(pattern=_NAME, description="Name of an app, as in 
 UpstreamName = Annotated[str, Path(pattern=_NAME, description="Name of an upstream; an app is one, too.", examples=["dumbflix"])]
 ServerName = Annotated[
     str,
-    Path(pattern=_SERVER, description="Id or address of a server: `dumbflix:0`, `10.0.0.7:3000`.", examples=["10.0.0.7:3000"]),
+    Path(
+        min_length=1,
+        max_length=300,
+        description="Id or address of a server: `dumbflix:0`, `10.0.0.7:3000`.",
+        examples=["10.0.0.7:3000"],
+    ),
 ]
 HostName = Annotated[str, Path(pattern=_HOST, description="One of a site's host names.", examples=["shop.example"])]
 Index = Annotated[int, Path(ge=0, le=255, description="Number of an instance, from 0.", examples=[0])]

@@ -54,8 +54,12 @@ async def requests(
     names = context.names
     tests = _tests(context, failed, site, route, server, status, min_ms)
     rings = (FAILED,) if failed else (RECENT, FAILED)
-    found = await run_in_threadpool(context.records.newest, rings, max(limit, SEARCHED))
-    wanted = [record for record in found if record.row not in names.ours and all(test(record) for test in tests)]
+    wanted: list[Record] = []
+    for most in (2 * limit, max(2 * limit, SEARCHED)):  # thousands only when the newest are not enough
+        found = await run_in_threadpool(context.records.newest, rings, most)
+        wanted = [record for record in found if record.row not in names.ours and all(test(record) for test in tests)]
+        if len(wanted) >= limit or len(found) < most:
+            break
     return {"requests": [told.row(names, record) for record in wanted[:limit]]}
 
 
