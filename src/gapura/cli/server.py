@@ -29,8 +29,8 @@ class Actions(click.Group):
 def server() -> None:
     """Add, remove and weigh servers of an upstream while everything runs.
 
-    What is said stays so across reloads, restarts and upgrades, until `gapura server reset` or until the file says something else
-    of that server: then the file counts. Instances of apps are changed with `gapura scale`.
+    What is said stays so across reloads, restarts and upgrades, until `gapura server reset UPSTREAM` or until the file says
+    something else of that server: then the file counts. Instances of apps are changed with `gapura scale`.
     """
 
 
@@ -67,7 +67,7 @@ def remove(place: Place, upstream: str, address: str, force: bool, seconds: floa
     """Take a server out of an upstream.
 
     It gets no new requests at once, and leaves when those under way have ended, or when the time is over: they end in peace then,
-    too. One that the file has stays away until `gapura server reset`.
+    too. One that the file has stays away until `gapura server reset UPSTREAM`.
     """
     label = _known_server(place, upstream, address)
     result = talk.ask(place, "server_remove", _progress, upstream=upstream, server=label, force=force, seconds=seconds)
