@@ -80,7 +80,7 @@ CELLS: Final = (
     ("worker", "SERVED", "worker", "answers received"),
     ("worker", "ERRORS", "worker", "failures in all"),
     ("worker", "BYTES", "worker", "response bytes"),
-    ("worker", "LATENCY", "worker", "average time to the response head in ns, new = 0.05 sample + 0.95 old"),
+    ("worker", "LATENCY", "worker", "average time to the response head in ns; a sample moves it by 0.05, those of a beat together"),
 )
 
 SIZE: Final = 8 * (HEADER + PROCESSES * PROCESS + SLOTS * SLOT)

@@ -29,7 +29,7 @@ RECENT, FAILED, TRACED = range(3)
 RINGS: Final = ("recent", "failed", "traced")
 PLACES: Final = (4096, 1024, 4096)
 """Records that each ring has room for."""
-SIZE_OF_RECORD: Final = 432
+SIZE_OF_RECORD: Final = 400
 TRIALS: Final = 4
 """Attempts of one request that a record has room for: the last ones, but the first always."""
 
@@ -60,15 +60,15 @@ FIELDS: Final = (
     ("trace", "16s", "id of the trace that the request belongs to, 0 without one"),
     ("parent", "8s", "in that trace, the caller's span, 0 when the trace begins here"),
     ("span", "Q", "in that trace, the span of this request; the first try has the next number, and so on"),
-    ("texts", "232s", "id, client, method, host, note, path, with a zero byte between two; the path is cut to what is left"),
+    ("texts", "200s", "id, client, method, host, note, path, with a zero byte between two; the path is cut to what is left"),
 )
 """Name, type (`struct`, little-endian, no padding) and meaning. Times from `accepted` to `ended` are relative to `started`."""
 
-FLAGS: Final = ("tls", "kept", "reused", "held", "tunnel", "broken_off", "recalled", "slow")
+FLAGS: Final = ("tls", "kept", "reused", "held", "tunnel", "broken_off", "recalled", "slow", "again")
 """Bits of `flags`, the lowest first: over TLS; an earlier request had come over this connection; the server's connection was kept
 from before; it waited for a server; it became a WebSocket; the answer was broken off; answered from `recall`; more than a second
-until the answer."""
-TLS, KEPT, REUSED, HELD, TUNNEL, BROKEN_OFF, RECALLED, SLOW = (1 << bit for bit in range(8))
+until the answer; it was sent, or was to be sent, more than once."""
+TLS, KEPT, REUSED, HELD, TUNNEL, BROKEN_OFF, RECALLED, SLOW, AGAIN = (1 << bit for bit in range(9))
 
 CAUSES: Final = (
     *("", "stale", "refused", "connect_timeout", "unreachable", "untrusted", "closed", "invalid", "timeout", "unhealthy"),
@@ -90,7 +90,7 @@ _TRIAL: Final = struct.Struct("<IHBxI")
 _NUMBER: Final = struct.Struct("<Q")
 _SUM: Final = struct.Struct("<I")
 _NUMBER_AT: Final = 8
-TEXTS: Final = 232
+TEXTS: Final = 200
 """Bytes for all texts of a record."""
 
 HEADER: Final = mmap.PAGESIZE

@@ -323,14 +323,17 @@ async def test_routes_sites_and_servers_are_counted(edge: Edge) -> None:
     assert 0 < board.total(at, LATENCY) <= row.duration_sum
 
 
-async def test_latency_is_the_first_sample_then_a_moving_average(edge: Edge) -> None:
+async def test_latency_is_the_first_mean_then_a_moving_average(edge: Edge) -> None:
     backend = await edge.proxy()
     at = edge.board.slot(edge.slots[f"u/{backend.address}"])
     answers = edge.worker.recorder.answers
     answers[at] += [(200, 1_000_000), (200, 3_000_000)]
     edge.worker.recorder.beat()
-    assert edge.board.total(at, LATENCY) == (3_000_000 + 19 * 1_000_000) // 20
+    assert edge.board.total(at, LATENCY) == 2_000_000
     assert not answers[at]
+    answers[at] += [(200, 4_000_000)] * 2
+    edge.worker.recorder.beat()
+    assert edge.board.total(at, LATENCY) == pytest.approx(4_000_000 - 0.95**2 * 2_000_000, abs=1)
 
 
 async def test_recalled_answers_count_and_have_records(edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -296,7 +296,7 @@ class Exchange:
         status = self.status
         meter.ended.append((status, now - self.started_at, self.sent, self.body_seen, self.slot))
         recorder = self.worker.recorder
-        if recorder.room or self.flags or status >= CLIENT_GONE or self.tries > 1 or self.answered_at - self.routed_at > SLOW:
+        if recorder.room or self.flags or status >= CLIENT_GONE:
             recorder.note(self, meter)
         if log is not None:
             log.add(self)

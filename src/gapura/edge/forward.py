@@ -16,7 +16,7 @@ from gapura.balance.server import Server
 from gapura.balance.upstream import Upstream
 from gapura.board import HEALTH, HEALTHY, HIT_AT, PORT, READY_AT
 from gapura.edge import pages
-from gapura.edge.exchange import UNKNOWN, Exchange
+from gapura.edge.exchange import SLOW, UNKNOWN, Exchange
 from gapura.edge.filter import bottom
 from gapura.edge.pool import ServerConnection
 from gapura.edge.request import ProxyOptions, request_bytes, wants_tunnel
@@ -264,7 +264,10 @@ class Forward:
         exchange = self.exchange
         server = cast(Server, self.server)
         exchange.answered_at = now
-        self.upstream.answered(server, self.slot, connection.opened_at, now, now - exchange.claimed_at, head.status)
+        latency = now - exchange.claimed_at
+        if latency > SLOW:
+            exchange.flags |= records.SLOW
+        self.upstream.answered(server, self.slot, connection.opened_at, now, latency, head.status)
         if self.options.served_by:
             return b"".join((head.block, b"\r\nX-Served-By: ", server.id_bytes, b"\r\nX-Request-Id: ", exchange.request_id))
         return b"".join((head.block, b"\r\nX-Request-Id: ", exchange.request_id))

@@ -7,9 +7,9 @@ with them. Those that somebody may ask about always do, unless there are so many
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from itertools import repeat
+from itertools import compress
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final
 from weakref import ref
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 ROOM: Final = 20
 """Requests of one beat that become records although nothing is wrong with them."""
+BUSY, FEW = 100, 4
+"""After a beat with more requests than `BUSY` only `FEW` do: a sample is enough then, and a record costs half a request."""
 FAILURES: Final = 200
 """Requests of one beat that become records because something is: five beats of more would fill the ring."""
 Ended = tuple[int, int, int, int, int]
@@ -55,6 +57,8 @@ _REASONS: Final = {
     431: r.BAD_REQUEST,
 }
 """What a status means that is our own, where nobody says more."""
+MANY: Final = 40
+"""Times from which on they are sorted to be counted."""
 READING, WORKING, WAITING = (1, 2), (3, 4, 5), (0, 6)
 """Phases of a connection (`edge/downstream.py`): a request arrives (its body: 2), is answered, none is there."""
 
@@ -189,6 +193,7 @@ class Recorder:
     def tried(self, exchange: Exchange, slot: int, cause: int, note: str, now: int) -> None:
         """An attempt of an exchange failed. `slot`: offset on the board; `cause`: see `records`; `now`: CLOCK_MONOTONIC, ns."""
         server, number = self._server(slot)
+        exchange.flags |= r.AGAIN
         if exchange.trials is None:
             exchange.trials = []
             exchange.first_claimed_at = exchange.claimed_at
@@ -206,7 +211,7 @@ class Recorder:
 
     def beat(self) -> None:
         """Write down what has been counted, and make room for new records."""
-        self.room, self._failures = ROOM, FAILURES
+        self._failures = FAILURES
         cells, column = self._metrics.cells, self._column
         requests = 0
         for row, ended in self._ended.items():
@@ -215,6 +220,7 @@ class Recorder:
         for slot, answers in self.answers.items():
             if answers:
                 self._add_server(slot, answers)
+        self.room = ROOM if requests <= BUSY else FEW
         if self._broken:
             for row, count in Counter(self._broken).items():
                 cells[self._metrics.row_at(column, row) + m.BROKEN] += count
@@ -231,44 +237,49 @@ class Recorder:
         cells = self._metrics.cells
         statuses, durations, sent, received, slots = zip(*ended, strict=True)
         ended.clear()
-        for status, count in Counter(statuses).items():
+        for status, count in _counts(statuses):
             cells[at + m.status_cell(status)] += count
-        at_durations = at + m.DURATION
-        for bucket, count in Counter(map(bisect_left, repeat(BOUNDS_NS), durations)).items():
-            cells[at_durations + bucket] += count
-        cells[at + m.DURATION_SUM] += sum(durations)
+        self._add_times(at + m.DURATION, at + m.DURATION_SUM, durations)
         cells[at + m.SENT] += sum(sent)
-        cells[at + m.RECEIVED] += sum(received)
-        self._add_bytes(slots, sent)
+        if uploaded := sum(received):
+            cells[at + m.RECEIVED] += uploaded
+        for slot in set(slots):
+            if slot >= 0:
+                self._add_bytes(slot, sum(compress(sent, map(slot.__eq__, slots))))
         return len(statuses)
 
-    def _add_bytes(self, slots: tuple[int, ...], sent: tuple[int, ...]) -> None:
-        """What clients got from each server."""
-        if len(set(slots)) == 1:
-            by_slot = {slots[0]: sum(sent)}
-        else:
-            by_slot = defaultdict(int)
-            for slot, size in zip(slots, sent, strict=True):
-                by_slot[slot] += size
-        for slot, size in by_slot.items():
-            if slot >= 0 and size:
-                self._metrics.cells[self._metrics.slot_at(self._column, Board.number(slot)) + m.SERVER_SENT] += size
-                self._board.cells[Board.column(slot, BYTES, self._column)] += size
+    def _add_bytes(self, slot: int, size: int) -> None:
+        """What clients got from a server."""
+        self._metrics.cells[self._metrics.slot_at(self._column, Board.number(slot)) + m.SERVER_SENT] += size
+        self._board.cells[Board.column(slot, BYTES, self._column)] += size
 
     def _add_server(self, slot: int, answers: list[tuple[int, int]]) -> None:
         statuses, latencies = zip(*answers, strict=True)
         answers.clear()
         at = slot + FIXED + LATENCY * COLUMNS + self._column
-        average = self._board.cells[at]
-        for latency in latencies:
-            average = (latency + 19 * average) // 20 if average else latency
-        self._board.cells[at] = average
+        average, count = self._board.cells[at], len(latencies)
+        mean = sum(latencies) / count
+        self._board.cells[at] = int(average + (mean - average) * (1.0 - 0.95**count)) if average else int(mean)
         cells, at = self._metrics.cells, self._metrics.slot_at(self._column, Board.number(slot))
-        for status, count in Counter(statuses).items():
+        for status, count in _counts(statuses):
             cells[at + m.CLASS + min(max(status // 100, 1), len(CLASSES)) - 1] += count
-        for bucket, count in Counter(map(bisect_left, repeat(BOUNDS_NS), latencies)).items():
-            cells[at + m.ANSWER + bucket] += count
-        cells[at + m.ANSWER_SUM] += sum(latencies)
+        self._add_times(at + m.ANSWER, at + m.ANSWER_SUM, latencies)
+
+    def _add_times(self, buckets: int, total: int, times: tuple[int, ...]) -> None:
+        """Add to a histogram, whose cells begin at `buckets`, and to its sum."""
+        cells = self._metrics.cells
+        cells[total] += sum(times)
+        if len(times) < MANY:
+            for time in times:
+                cells[buckets + bisect_left(BOUNDS_NS, time)] += 1
+            return
+        ordered = sorted(times)
+        below, bucket = 0, bisect_left(BOUNDS_NS, ordered[0])
+        while below < len(ordered):  # where the bounds lie in the times is looked for, not each time among the bounds
+            upto = bisect_right(ordered, BOUNDS_NS[bucket], below) if bucket < len(BOUNDS_NS) else len(ordered)
+            if upto > below:
+                cells[buckets + bucket] += upto - below
+            below, bucket = upto, bucket + 1
 
     def look(self, connections: Iterable[Downstream | Encrypted]) -> None:
         """Write down how it is now: what the connections do, which generations are still in use."""
@@ -281,6 +292,12 @@ class Recorder:
         self._snapshots = [snapshot for snapshot, _ in living]
         if living:
             cells[at + m.OLDEST] = min(one.generation for _, one in living)
+
+
+def _counts(statuses: tuple[int, ...]) -> Iterable[tuple[int, int]]:
+    """Each status and how many there are of it; mostly all are the same."""
+    first = statuses[0]
+    return ((first, len(statuses)),) if statuses.count(first) == len(statuses) else Counter(statuses).items()
 
 
 def _cause(exchange: Exchange) -> int:
