@@ -71,6 +71,14 @@ def test_a_site_that_is_new_begins_at_nothing() -> None:
     assert traffic.types == ["site.errors"]
 
 
+def test_a_site_that_is_added_is_watched_at_once() -> None:
+    traffic = Traffic()
+    traffic.bursts.look({}, 0.0)
+    traffic.now = STEP
+    traffic.steps(3, 100, 50)
+    assert traffic.types == ["site.errors"]
+
+
 def test_counts_that_fall_say_nothing() -> None:
     traffic = Traffic()
     traffic.requests, traffic.errors = 1000, 500

@@ -44,7 +44,7 @@ class ErrorBursts:
             return
         whole = now - samples[0][0] >= WINDOW
         for site, (requests, errors) in counts.items():
-            before = samples[0][1].get(site, (0, 0) if whole else (requests, errors))
+            before = next(sample[site] for _, sample in samples if site in sample)
             asked, failed = requests - before[0], errors - before[1]
             if asked < 0 or failed < 0:
                 continue
