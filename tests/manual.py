@@ -173,8 +173,11 @@ class Desk:
 
     def clear(self) -> None:
         """End all that the page left running: every Gapura, and what was put into the background."""
-        for sock in self.home.rglob("control.sock"):
-            self.type([f"gapura down -c '{sock.parent.parent}/gapura.toml' || true"])
+        (self.state / "cwd").write_text(str(self.home))
+        # Folders come and go meanwhile: os.walk passes over what has gone.
+        running = [folder for folder, _, files in os.walk(self.home) if "control.sock" in files]
+        for folder in running:
+            self.type([f"gapura down -c '{Path(folder).parent}/gapura.toml' || true"])
         for group in self.groups:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.conftest import peer
 from tests.manual import PAGES, ROOT, Block, Desk, alike, answers, blocks, commands, missing, placed
 
 REASONS = (
@@ -53,6 +56,8 @@ CARRIED_OUT = [
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
+    for program in ("bash", "curl", "awk"):
+        peer(program)
     desk = Desk(tmp_path)
     yield desk
     desk.clear()
@@ -145,3 +150,28 @@ def test_a_configuration_gets_the_ports_of_pages_where_it_says_nothing() -> None
     assert own["edge"]["http"] == "127.0.0.1:8080"
     assert own["edge"]["workers"] == 2
     assert own["apps"]["x"] == {"workers": 9}
+
+
+def test_nothing_goes_on_after_a_page(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.write(Block(ROOT / "README.md", 1, "toml", '[sites."a.localhost"]\nrespond = "hello"\n', "file", "a/gapura.toml"))
+    status, said = desk.type(["cd a", "gapura up -d", "sleep 1000 >/dev/null 2>&1 &"])
+    assert status == 0, said
+    (group,) = desk.groups
+    assert (tmp_path / "home" / "a" / ".gapura" / "control.sock").exists()
+    desk.clear()
+    assert not (tmp_path / "home" / "a" / ".gapura" / "control.sock").exists()
+    deadline = time.monotonic() + 10
+    while group in sleepers():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def sleepers() -> Iterator[int]:
+    """The process groups of those that sleep for the test above."""
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            if (path / "cmdline").read_bytes() == b"sleep\x001000\x00":
+                yield os.getpgid(int(path.name))
+        except OSError:
+            continue  # it has just ended
