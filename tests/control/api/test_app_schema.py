@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from .world import World
 
-EXAMPLES = 8
+EXAMPLES = 5
 SEED = 20261122
 
 
