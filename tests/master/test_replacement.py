@@ -44,6 +44,28 @@ def test_the_owner_stays(tmp_path: Path) -> None:
     assert (file.stat().st_uid, file.stat().st_gid) == (1234, 2345)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of groups that are not its own")
+@pytest.mark.parametrize(("mode", "kept"), [(0o644, True), (0o664, False), (0o640, False)])
+def test_a_group_that_cannot_be_kept_matters_if_it_may_do_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, kept: bool
+) -> None:
+    def refuse(fd: int, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    file = tmp_path / "gapura.toml"
+    file.write_text("before\n")
+    os.chown(file, -1, 2345)
+    file.chmod(mode)
+    monkeypatch.setattr(os, "fchown", refuse)
+    if kept:
+        replace(file, "after\n")
+    else:
+        with pytest.raises(CommandError, match="Operation not permitted"):
+            replace(file, "after\n")
+    assert file.read_text() == ("after\n" if kept else "before\n")
+    assert file.stat().st_mode & 0o777 == mode
+
+
 def test_a_link_stays_one(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     target = tmp_path / "real" / "shop.toml"
@@ -101,7 +123,7 @@ def failing(code: int) -> Callable[..., Any]:
         ("fsync", errno.EDQUOT, "", "quota"),
         ("open", errno.EACCES, "Permission denied", "has to be able to write into"),
         ("open", errno.EROFS, "Read-only file system", "read-only; change the file where it comes from"),
-        ("fchmod", errno.EPERM, "Operation not permitted", "Its owner cannot be kept"),
+        ("fchmod", errno.EPERM, "Operation not permitted", "Its owner or group cannot be kept"),
         ("fsync", errno.EIO, "Input/output error", "by hand"),
     ],
 )

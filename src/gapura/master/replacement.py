@@ -71,13 +71,23 @@ class Replacement:
             os.unlink(path)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with open(fd, "wb") as stream:
-            facts = os.fstat(fd)
-            if (facts.st_uid, facts.st_gid) != (state.st_uid, state.st_gid):
-                os.fchown(fd, state.st_uid, state.st_gid)
+            _give(fd, state)
             os.fchmod(fd, state.st_mode & 0o7777)
             stream.write(data)
             stream.flush()
             os.fsync(fd)
+
+
+def _give(fd: int, state: os.stat_result) -> None:
+    """Owner and group as another file's. A group that may do no more than everybody does not matter. Raises OSError."""
+    facts = os.fstat(fd)
+    if (facts.st_uid, facts.st_gid) == (state.st_uid, state.st_gid):
+        return
+    try:
+        os.fchown(fd, state.st_uid, state.st_gid)
+    except PermissionError:
+        if facts.st_uid != state.st_uid or (state.st_mode >> 3 & 7) != (state.st_mode & 7):
+            raise
 
 
 def _reason(error: OSError) -> str:
@@ -91,6 +101,6 @@ def _hint(error: OSError, target: str) -> str:
         errno.EROFS: f"{folder} is read-only; change the file where it comes from, then `gapura reload`.",
         errno.ENOSPC: "The disk is full: make room, then try again.",
         errno.EDQUOT: "The quota is used up: make room, then try again.",
-        errno.EPERM: "Its owner cannot be kept; change the file by hand, then `gapura reload`.",
+        errno.EPERM: "Its owner or group cannot be kept; change the file by hand, then `gapura reload`.",
     }
     return hints.get(error.errno or 0, "Change the file by hand, then `gapura reload`.")
