@@ -183,6 +183,61 @@ def test_a_crash_loop_ends_as_crashed_with_cause_and_last_lines(care: Care) -> N
     assert care.states() == ["crashed", "free"]
 
 
+def told(care: Care) -> list[str]:
+    """The types of all events from now on."""
+    types: list[str] = []
+
+    def tell(type: str, subject: str, text: str, /, *, severity: str = "", **data: Any) -> None:
+        assert subject == "film:0"
+        assert text.startswith(("film:0: ", "film:0 "))
+        types.append(type)
+
+    care.ground.tell = tell
+    return types
+
+
+def test_a_crash_loop_is_told_once(care: Care) -> None:
+    types = told(care)
+    instance = care.instance("--fail", max_restarts=5)
+    instance.start()
+    care.until(instance, "crashed")
+    turn_until(care.ground.loop, lambda: "app.given_up" in types)
+    assert types == [*["app.crashed"] * 3, "app.crash_loop", *["app.crashed"] * 2, "app.given_up"]
+
+
+def test_a_loop_is_one_although_it_is_ready_in_between(care: Care) -> None:
+    types = told(care)
+    instance = care.instance()
+    instance.start()
+    for number in range(1, 6):
+        turn_until(care.ground.loop, lambda number=number: types.count("app.ready") == number)
+        assert instance.run is not None
+        os.kill(instance.run.pid, signal.SIGKILL)
+    turn_until(care.ground.loop, lambda: types.count("app.crashed") == 5)
+    assert types.count("app.crash_loop") == 1
+
+
+def test_what_can_never_be_started_is_given_up_too(care: Care) -> None:
+    types = told(care)
+    instance = care.instance(max_restarts=2)
+    instance.app["command"] = "no-such-command-here"
+    instance.start()
+    care.until(instance, "crashed")
+    assert types == ["app.crashed", "app.crashed", "app.given_up"]
+
+
+def test_restarts_and_stops_are_no_crashes(care: Care) -> None:
+    types = told(care)
+    instance = care.instance()
+    instance.start()
+    care.until(instance, "ready")
+    care.ground.loop.start("renewal", instance.renew(instance.app))
+    turn_until(care.ground.loop, lambda: types.count("app.ready") == 2)
+    task = care.ground.loop.start("stop", instance.stop())
+    turn_until(care.ground.loop, lambda: task.done)
+    assert types == ["app.ready", "app.ready"]
+
+
 def test_a_command_that_is_not_there(care: Care) -> None:
     instance = care.instance(max_restarts=1)
     instance.app["command"] = "no-such-command-here"

@@ -236,6 +236,9 @@ class Instance:
                 self._explain(run, late)
                 self._forget_run()
             self._endings += 1
+            if self.lifecycle.state == CRASHED:
+                said = f"{self.name} is not started any more: it failed {self.lifecycle.failures} times in a row"
+                self.ground.tell("app.given_up", self.name, said)
             if seconds is None:
                 return
             log.info("%s is started again in %.1f s", self.name, seconds)
@@ -277,7 +280,6 @@ class Instance:
         self._show(run.slot, b.READY)
         log.info("%s is ready: pid %d, port %d", self.name, run.pid, run.port)
         took = f"{time.monotonic() - run.launched_at:.1f} s after its launch"
-        self._looping = False
         self.ground.tell("app.ready", self.name, f"{self.name} is ready, {took}", pid=run.pid, port=run.port)
 
     def _explain(self, run: Run, late: bool) -> None:
@@ -299,13 +301,17 @@ class Instance:
 
     def _tell_crash(self, run: Run, cause: Cause, looping: bool) -> None:
         tell, name = self.ground.tell, self.name
-        facts: dict[str, Any] = {"hint": cause.hint, "lines": self.last_lines, "pid": run.pid, "port": run.port, "status": run.status}
+        facts: dict[str, Any] = {
+            "hint": cause.hint,
+            "lines": self.last_lines,
+            "pid": run.pid,
+            "port": run.port,
+            "status": run.status,
+        }
         tell("app.crashed", name, f"{name}: {cause.text}", **facts)
         if looping and not self._looping:
-            self._looping = True
             tell("app.crash_loop", name, f"{name} is in a crash loop: {cause.text}", hint=cause.hint)
-        if self.lifecycle.state == CRASHED:
-            tell("app.given_up", name, f"{name} is not started any more: it failed {self.lifecycle.failures} times in a row")
+        self._looping = looping
 
     # -- replacing ----------------------------------------------------------------------------------------------------------
 
