@@ -252,6 +252,8 @@ def test_what_are_no_records_is_refused(size: int) -> None:
         (plain()._replace(status=200, flags=r.BROKEN_OFF), True),
         (plain()._replace(status=200, flags=r.SLOW), False),
         (plain()._replace(status=499, cause=r.CLIENT_GONE), True),
+        (plain()._replace(status=200, cause=r.CLIENT_GONE), False),
+        (plain()._replace(status=200, trials=(Trial(1, 1, r.STALE, 0),)), False),
     ],
 )
 def test_which_have_failed(record: Record, failed: bool) -> None:

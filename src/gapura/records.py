@@ -148,7 +148,8 @@ class Record(NamedTuple):
     @property
     def failed(self) -> bool:
         """Whether it was not answered as it should have been, or only after failed attempts."""
-        return self.status >= 500 or bool(self.trials) or bool(self.flags & BROKEN_OFF) or self.cause == CLIENT_GONE
+        tried = any(trial.cause != STALE for trial in self.trials)
+        return self.status >= 500 or tried or bool(self.flags & BROKEN_OFF) or (self.status == 499 and self.cause == CLIENT_GONE)
 
 
 class Records:
@@ -263,7 +264,7 @@ def _pack(record: Record, number: int) -> bytes:
     trials = record.trials if len(record.trials) <= TRIALS else (record.trials[0], *record.trials[1 - TRIALS :])
     short = (
         *(_cut(record.id, 128), _cut(record.client, 45), _cut(record.method, 16)),
-        *(_cut(record.host, 48), _cut(record.note, 48)),
+        *(_cut(record.host, 48), _cut(record.note, 72)),
     )
     texts = b"\0".join((*short, _cut(record.path, TEXTS)))  # struct cuts it
     packed = _WHOLE.pack(
