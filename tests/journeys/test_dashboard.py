@@ -17,7 +17,7 @@ from playwright.sync_api import expect
 
 from .harness.browser import BUILD, Chromium, Visitor
 from .harness.client import visit
-from .harness.site import Site, route, section, toml
+from .harness.site import Site, route, section, servers, toml
 
 pytestmark = pytest.mark.xdist_group("dashboard")  # one browser for all of them
 LEFT, RIGHT = "server/shop/shop:0", "server/shop/shop:1"
@@ -180,6 +180,21 @@ def test_scale_up_and_down(visitor: Visitor, shop: Site) -> None:
     page.get_by_role("button", name="One instance less").click()
     expect(visitor.node("server/shop/shop:2")).to_have_count(0)
     assert len(shop.instances()) == 2
+
+
+def test_servers_are_added_weighed_and_removed(visitor: Visitor, shop: Site) -> None:
+    page = visitor.go("live?panel=upstream/orders")
+    page.get_by_label("Address").fill("127.0.0.3:9")
+    page.get_by_role("button", name="Add a server").click()
+    expect(visitor.node("server/orders/127.0.0.3:9")).to_be_visible()
+    visitor.node("server/orders/127.0.0.3:9").click()
+    page.get_by_label("Weight").fill("5")
+    page.get_by_role("button", name="Set").click()
+    shop.wait(lambda status: servers(status, "orders")["127.0.0.3:9"]["weight"] == 5)
+    page.get_by_role("button", name="Remove").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(visitor.node("server/orders/127.0.0.3:9")).to_have_count(0)
+    page.get_by_role("complementary").wait_for(state="detached")
 
 
 def test_maintenance(visitor: Visitor, shop: Site) -> None:
