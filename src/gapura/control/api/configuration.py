@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from gapura.control.api import etag, problem
 from gapura.control.api.auth import Changer, InContext, Reader
+from gapura.control.api.context import MasterAway
 from gapura.control.api.fields import IfMatch
 from gapura.control.api.models_changes import Changed, Checked, Configuration, NewText
 from gapura.control.api.visitor import FULL
@@ -20,7 +21,12 @@ router = APIRouter(prefix="/v1", tags=["config"])
 async def config(context: InContext, visitor: Reader, response: Response) -> dict[str, Any]:
     """The configuration that is served: the text of its file for who may change it (there may be secrets in it), and the plan
     that was made of it. `ETag` is what `If-Match` of a change wants."""
-    found = await context.ask("config_text") if visitor.may(FULL) else {"text": ""}
+    found: dict[str, Any] = {"text": ""}
+    if visitor.may(FULL):
+        try:
+            found = await context.ask("config_text")
+        except MasterAway:
+            pass  # what serves can be looked at all the same
     response.headers["ETag"] = etag.tag(context.generation)
     plan = context.running
     return {"generation": context.generation, "file": plan["file"], "text": found["text"], "plan": shown(plan)}
