@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_an_event_is_one_line_of_bounded_length() -> None:
     assert len(event["text"]) == LONGEST_TEXT
     assert event["at"] == "1970-01-01T00:00:00.500Z"
     assert event["severity"] == "error"
+
+
+def test_its_data_is_bounded() -> None:
+    data = {"lines": ["x" * 10**6] * 100, "pid": 7, "problems": [{"line": 3, "message": "y" * 10**6}], "none": None, "ok": True}
+    found = draft("app.crashed", "web:0", "x", "", data)["data"]
+    assert len(json.dumps(found)) < 25 * LONGEST_TEXT
+    assert len(found["lines"]) == 20
+    assert (found["pid"], found["none"], found["ok"], found["problems"][0]["line"]) == (7, None, True, 3)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, 1.9994, 1.9996, 1_700_000_000.25, 4_000_000_000.999])

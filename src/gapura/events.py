@@ -18,6 +18,10 @@ LONGEST_TEXT: Final = 1000
 """Characters of an event's sentence; what an app has printed may be part of it."""
 
 
+MOST_ITEMS: Final = 20
+"""Items of a list in an event's data."""
+
+
 class Kind(NamedTuple):
     """One type of event. `ends`: the type whose state is over with this one, for the same subject."""
 
@@ -120,8 +124,17 @@ def draft(type: str, subject: str, text: str, severity: str, data: dict[str, Any
         "severity": severity or KINDS[type].severity,
         "subject": subject,
         "text": text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…",
-        "data": data,
+        "data": {name: _bounded(value) for name, value in data.items()},
     }
+
+
+def _bounded(value: Any) -> Any:
+    """What an event holds beside its sentence, no longer than it makes sense: apps may print lines of megabytes."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+    if isinstance(value, list | tuple):
+        return [_bounded(item) for item in value[:MOST_ITEMS]]
+    return {name: _bounded(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def read(found: object) -> Draft | None:

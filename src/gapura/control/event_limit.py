@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from gapura.events import KINDS, WARNING, Draft
+from gapura.events import KINDS, Draft
 
 MOST: Final = 20
 """Events of one type within `WINDOW`; what ends a state that was told is let through all the same."""
@@ -78,4 +78,4 @@ class Limit:
 def summary(kind: str, count: int, last: Draft) -> tuple[str, str, str, dict[str, object]]:
     """The event that stands for those that were held back: type, subject, text, data."""
     text = f"and {count} more: {kind}; the last of them: {last['text']}"
-    return "events.more", kind, text, {"type": kind, "count": count, "last": last["subject"], "severity": WARNING}
+    return "events.more", kind, text, {"type": kind, "count": count, "last": last["subject"]}

@@ -183,10 +183,6 @@ class Events:
         problems = await asyncio.gather(*(sink.test(event) for sink in self.sinks))
         return outcomes + [{"sink": sink.name, "problem": said} for sink, said in zip(self.sinks, problems, strict=True)]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """How each sink is doing, for people."""
-        return [{"sink": sink.name, "waiting": sink.waiting, "problem": sink.problem} for sink in self.sinks]
-
     # -- the plan ---------------------------------------------------------------------------------------------------------
 
     def apply(self, plan: Plan) -> None:
