@@ -195,6 +195,21 @@ def test_files_are_lent_only_when_the_plan_names_them(place: Place, tmp_path: Pa
         )
 
 
+def test_what_instances_print_is_lent_by_their_names_and_nothing_beside_it(place: Place, tmp_path: Path) -> None:
+    place.plan["apps"] = {"web": {"instances": 2}}
+    place.plan["paths"]["logs"] = str(tmp_path)
+    (tmp_path / "web-0.log").write_text("hello\n")
+    (tmp_path / "web-1.log").symlink_to(tmp_path / "web-0.log")
+    (tmp_path / "web-2.log").write_text("of another time\n")
+    (tmp_path / "gapura.log").write_text("ours\n")
+    assert place.say({"type": "lend", "id": "b1", "kind": "log", "name": "web:0"})[1] == [b"hello\n"]
+    names = ("web:1", "web:2", "web:00", "web:-1", "web:0x", "web", "web:", "api:0", "../web:0", "gapura", ":0", None, 7, ["web:0"])
+    for name in names:
+        answer, contents = place.say({"type": "lend", "id": "b1", "kind": "log", "name": name})
+        assert not answer["found"], name
+        assert contents == []
+
+
 def test_a_pipe_in_the_place_of_a_secret_does_not_hang_the_master(place: Place) -> None:
     place.secret.unlink()
     os.mkfifo(place.secret)
