@@ -166,7 +166,7 @@ class Desk:
             start_new_session=True,
         ) as shell:
             self.groups.append(shell.pid)
-            said = shell.communicate(timeout=60)[0]
+            said = shell.communicate(timeout=120)[0]
         for shown, port in self.ports.items():
             said = said.replace(str(port), shown)
         return shell.returncode, said.replace(str(self.home), "/home/you")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 import tomllib
 from collections import Counter
@@ -90,6 +91,13 @@ def test_long_pages_do_the_same_in_both_languages(name: str) -> None:
     assert steps(translated) == steps(page)
     assert repeats(translated)
     assert not repeats(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_stand_in_fences(page: Path) -> None:
+    """What is only indented is code to readers as well, but nobody would carry it out."""
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"(?m)^(?:    |\t)(?:\$ )?(?:gapura|curl|npm|sudo|pip|make|ssh|python3 -m|\[[a-z]+)\b[^→\n]*$", text) == []
 
 
 def test_marks_are_known() -> None:

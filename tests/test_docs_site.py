@@ -106,6 +106,8 @@ def test_every_page_is_in_the_navigation() -> None:
         ("[the code](../src)", "the code"),
         ("[`a`](../Makefile) and [b](https://a.test/)", "`a` and [b](https://a.test/)"),
         ("<!-- not run: x -->\n```sh\n[a](README.md)\n```", "```sh\n[a](README.md)\n```"),
+        ("[a](drawings/journey.svg)", "[a](drawings/journey.svg)"),
+        ("[a](drawings)", "a"),
         ("![a](drawings/journey.svg)", "![a](drawings/journey.svg)"),
     ],
 )
