@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.authority import Authority
 
 from gapura.control import check as module
 from gapura.control.check import Address, Check, request
@@ -241,5 +243,81 @@ def test_want_of_descriptors_is_known_as_ours(monkeypatch: pytest.MonkeyPatch) -
             check = await verdict(("127.0.0.1", 1))
         assert check.ours
         assert check.status == 0
+
+    run(journey())
+
+
+# -- over TLS -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+async def secure_verdict(address: Address, context: ssl.SSLContext, name: str, timeout: float = 20.0) -> Check:
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[Check] = loop.create_future()
+    Check(loop, time.monotonic_ns(), outcome.set_result).begin(address, request("/health", "alvin.xyz"), timeout, (context, name))
+    return await outcome
+
+
+def server_context(authority: Authority, *names: str, **words: Any) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(*names, **words))
+    return context
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "name", "status", "reason"),
+    [
+        (("alvin.xyz",), 30, "alvin.xyz", 204, ""),
+        (("127.0.0.1",), 30, "127.0.0.1", 204, ""),
+        (("other.xyz",), 30, "alvin.xyz", 0, "the certificate of alvin.xyz is not valid: it is for other names"),
+        (("alvin.xyz",), -1, "alvin.xyz", 0, "the certificate of alvin.xyz is not valid: it has expired"),
+    ],
+)
+def test_a_server_behind_tls(authority: Authority, names: tuple[str, ...], days: int, name: str, status: int, reason: str) -> None:
+    async def journey() -> None:
+        theirs = server_context(authority, *names, file=f"{names[0]}{days}", days=days, age=60)
+        ours = ssl.create_default_context(cafile=str(authority.file))
+        server = await asyncio.start_server(answering(b"HTTP/1.1 204 No Content\r\n\r\n"), "127.0.0.1", 0, ssl=theirs)
+        async with server:
+            check = await secure_verdict(server.sockets[0].getsockname()[:2], ours, name)
+        assert check.status == status
+        assert check.reason.startswith(reason)
+        assert bool(check.reason) is bool(reason)
+
+    run(journey())
+
+
+def test_a_ca_that_is_not_trusted_and_no_tls_at_all(authority: Authority) -> None:
+    async def journey() -> None:
+        theirs = server_context(authority, "alvin.xyz", file="stranger")
+        server = await asyncio.start_server(answering(b"HTTP/1.1 204 No Content\r\n\r\n"), "127.0.0.1", 0, ssl=theirs)
+        async with server:
+            check = await secure_verdict(server.sockets[0].getsockname()[:2], ssl.create_default_context(), "alvin.xyz")
+        assert "its CA is not among those to trust" in check.reason
+
+        async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            writer.close()
+
+        async with serving(plain) as address:
+            check = await secure_verdict(address, ssl.create_default_context(), "alvin.xyz")
+        assert check.reason == "alvin.xyz does not speak TLS on this port"
+
+    run(journey())
+
+
+def test_a_handshake_that_never_ends_is_left_in_time(authority: Authority) -> None:
+    async def journey() -> None:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with serving(silent) as address:
+            check = await secure_verdict(address, ssl.create_default_context(), "alvin.xyz", 0.2)
+        assert check.reason == "no answer in time"
 
     run(journey())

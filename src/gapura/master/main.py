@@ -48,6 +48,8 @@ from gapura.procs.prctl import set_subreaper
 log = logging.getLogger(__name__)
 FOLDER_INTERVAL = 1.0
 """Seconds between two looks whether the state folder is still there."""
+SAVE_AGAIN = 1.0
+"""Seconds until the state is written again that could not be."""
 MEMORY_INTERVAL = 2.0
 """Seconds between two looks at `max_memory`."""
 
@@ -412,7 +414,9 @@ class Master:
         door, state = self.door, self._state
         if door is None or state is None or self._handed_over or self._ended:
             return
-        state.write(snapshot(door.children, self.sockets, door.fleet.describe(), door.generation, door.scaled))
+        if not state.write(snapshot(door.children, self.sockets, door.fleet.describe(), door.generation, door.scaled)):
+            self._dirty = True  # a new master must not find how it was before the disk was full
+            self.loop.after(SAVE_AGAIN, self._save)
 
     def _tell_ready(self, document: dict[str, Any]) -> None:
         """One line for who started us in the background."""

@@ -99,21 +99,25 @@ class StateFile:
         known = isinstance(state, dict) and state.get("format") == 1 and state.get("boot") == _boot()
         return state if known else {}
 
-    def write(self, state: State) -> None:
-        """Replace the file. A full disk is told once and stops nothing."""
+    def write(self, state: State) -> bool:
+        """Replace the file. A full disk is told once and stops nothing; False then: it is to be tried again."""
         fresh = self._path + ".new"
         try:
             fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "w", encoding="utf-8") as stream:
                 json.dump({"format": 1, "boot": _boot(), **state}, stream)
             os.replace(fresh, self._path)
+            if self._failed:
+                log.info("%s can be written again", self._path)
             self._failed = False
+            return True
         except OSError as error:
             with suppress(OSError):
                 os.unlink(fresh)
             if not self._failed:
                 log.error("%s cannot be written (%s): a new master could not take over now", self._path, error.strerror)
             self._failed = True
+            return False
 
     def remove(self) -> None:
         try:
