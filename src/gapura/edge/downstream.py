@@ -61,10 +61,7 @@ class Downstream:
         self.exchange: Exchange | None = None
         self.requests = 0
         self.pending = b""
-        self.chunked = False
-        self.bodyless = False
-        self.open_ended = False
-        self.closing = False
+        self.chunked = self.bodyless = self.open_ended = self.closing = False
         self.keep_alive = True
         self.discarded = 0
         self.advancing = False
@@ -336,8 +333,6 @@ class Downstream:
     def abort(self) -> None:
         """Break off: the client sees a short body or a reset, never an answer that looks whole."""
         exchange, self.exchange = self.exchange, None
-        if exchange is not None:
-            exchange.flags |= BROKEN_OFF
         if not self.lost:
             if self.open_ended:
                 self._reset()
@@ -346,6 +341,7 @@ class Downstream:
                 self._close()
             self.closing = True
         if exchange is not None:
+            exchange.flags |= BROKEN_OFF
             exchange.finish(monotonic_ns())
 
     def pause_body(self) -> None:

@@ -18,6 +18,7 @@ from gapura.board import HEALTH, HEALTHY, HIT_AT, PORT, READY_AT
 from gapura.edge import pages
 from gapura.edge.exchange import SLOW, UNKNOWN, Exchange
 from gapura.edge.filter import bottom
+from gapura.edge.kept_body import KeptBody
 from gapura.edge.pool import ServerConnection
 from gapura.edge.request import ProxyOptions, request_bytes, wants_tunnel
 from gapura.edge.tunnel import Tunnel
@@ -44,25 +45,6 @@ STALE, REFUSED, BROKEN, INVALID, LATE, UNTRUSTED = range(6)
 who it should be, and sent nothing."""
 
 log = logging.getLogger("edge")
-
-
-class _Body:
-    """A request body on its way: kept as long as it may have to be sent again."""
-
-    __slots__ = ("parts", "size", "ended", "replayable", "stuck")
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.size = 0
-        self.ended = False
-        self.stuck = False  # the server takes it slowly
-        self.replayable = True
-
-    def forget(self) -> None:
-        """It has become too long to be kept."""
-        self.replayable = False
-        self.parts.clear()
-        self.size = 0
 
 
 class _Trouble:
@@ -96,7 +78,7 @@ class Forward:
         self.server: Server | None = None
         self.connection: ServerConnection | None = None
         self.paused = False
-        self.request_body = _Body() if exchange.head.length else None
+        self.request_body = KeptBody() if exchange.head.length else None
         self.trouble: _Trouble | None = None
         exchange.handler = self
         exchange.worker.forwards.add(self)
@@ -179,7 +161,7 @@ class Forward:
                 exchange.sink.resume_body()
 
     def body(self, data: bytes) -> None:
-        body = cast(_Body, self.request_body)
+        body = cast(KeptBody, self.request_body)
         if body.replayable:
             body.parts.append(data)
             body.size += len(data)
@@ -192,7 +174,7 @@ class Forward:
             self.connection.write(chunk(data) if self.exchange.head.length == CHUNKED else data)
 
     def body_end(self) -> None:
-        body = cast(_Body, self.request_body)
+        body = cast(KeptBody, self.request_body)
         body.ended = True
         if self.state >= WAITING and self.connection is not None:
             if self.exchange.head.length == CHUNKED:
@@ -455,11 +437,8 @@ class Forward:
         self.exchange.refuse(503, text, retry=True)
 
     def _explain(self, failure: int) -> str:
-        lang = pages.language(self.exchange.head)
-        return pages.sentence(
-            lang,
-            {REFUSED: "refused", BROKEN: "broken", INVALID: "invalid", LATE: "late", UNTRUSTED: "untrusted"}.get(failure, "broken"),
-        )
+        words = {REFUSED: "refused", BROKEN: "broken", INVALID: "invalid", LATE: "late", UNTRUSTED: "untrusted"}
+        return pages.sentence(pages.language(self.exchange.head), words.get(failure, "broken"))
 
     # -- letting go -----------------------------------------------------------------------------------------------------
 
@@ -498,8 +477,7 @@ class Forward:
         self._let_go()
         connection.close()
         trouble.tried.append(server)
-        exchange = self.exchange
-        exchange.worker.recorder.tried(exchange, self.slot, records.UNHEALTHY, "it stopped answering health checks", now)
+        self.exchange.worker.recorder.tried(self.exchange, self.slot, records.UNHEALTHY, "it failed its health checks", now)
         trouble.moved = True
         self.trouble = trouble
         self.exchange.worker.forwards.add(self)
