@@ -111,10 +111,9 @@ ALLOWED = [
 ]
 
 
-def write(configure: Configure, *change: str) -> str:
-    text = FILE.replace(*change) if change else FILE
-    assert not change or text != FILE
-    return configure(text, **FILES)
+def write(configure: Configure, old: str = "", new: str = "") -> str:
+    assert old in FILE
+    return configure(FILE.replace(old, new) if old else FILE, **FILES)
 
 
 @pytest.mark.parametrize(("old", "new", "place"), REFUSED)

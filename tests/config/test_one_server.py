@@ -51,6 +51,7 @@ def test_the_same_server_as_in_the_file(plan: Plan, configure: Configure) -> Non
     words = {"address": "10.0.0.2:80", "weight": 2, "backup": True, "max_fails": 0, "fail_timeout": "5s", "max_conns": 9}
     server, warnings = check_server(plan, "api", words, known)
     changed = overrides.applied(plan, overrides.add(plan, {}, "api", server)).plan
+    assert changed["upstreams"]["api"]["servers"][1].pop("added"), "but for the mark that it stands in no file"
     written = '{ address = "10.0.0.2:80", weight = 2, backup = true, max_fails = 0, fail_timeout = "5s", max_conns = 9 }'
     assert changed == load(
         configure(FILE.replace('servers = ["10.0.0.1:80"]\nmax_fails', f'servers = ["10.0.0.1:80", {written}]\nmax_fails'))

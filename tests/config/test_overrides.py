@@ -52,7 +52,7 @@ def plan_of(*upstreams: dict[str, Any]) -> Plan:
 
 def added(label: str, **words: Any) -> AddedServer:
     host, _, port = label.rpartition(":")
-    plain: Any = {
+    plain: dict[str, Any] = {
         "id": label,
         "host": host,
         "port": int(port),
@@ -61,7 +61,8 @@ def added(label: str, **words: Any) -> AddedServer:
         "weight": 1,
         "backup": False,
     }
-    return {**plain, "max_fails": None, "fail_timeout": None, "max_conns": None, "addresses": [], **words}  # type: ignore[no-any-return]
+    whole: Any = {**plain, "max_fails": None, "fail_timeout": None, "max_conns": None, "addresses": [], **words}
+    return whole  # type: ignore[no-any-return]
 
 
 A, B, C = "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"
@@ -269,6 +270,9 @@ def broken(change: str, value: object) -> Any:
     return document
 
 
+BAD_ADDED: tuple[Any, ...] = ({}, 1, [{}], ["x"])
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -277,7 +281,7 @@ def broken(change: str, value: object) -> Any:
         {"api": {"added": []}},
         *(broken("weights", value) for value in ({A: 3}, {A: [1]}, {A: ["1", 1]}, {A: [True, 1]}, 5)),
         *(broken("removed", value) for value in ([A], 1)),
-        *(broken("added", value) for value in ({}, 1, [{}], ["x"])),
+        *(broken("added", value) for value in BAD_ADDED),
         *(broken(key, None) for key in ("id", "host", "port", "path", "weight", "addresses")),
         broken("fail_timeout", "soon"),
         broken("max_conns", 1.5),
@@ -356,7 +360,7 @@ class Model:
             self.added, self.removed, self.weights = {}, {}, {}
         else:
             for said in (self.added, self.removed, self.weights):
-                said.pop(label, None)  # type: ignore[attr-defined]
+                said.pop(label, None)
 
 
 @settings(max_examples=500, deadline=None)

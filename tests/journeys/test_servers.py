@@ -140,7 +140,7 @@ def test_of_two_texts_at_the_same_time_one_wins(site: Site) -> None:
     generation = site.ask("config_text")["generation"]
     answers: list[dict[str, Any]] = []
     texts = [before.replace("old", word) for word in ("one", "two")]
-    threads = [threading.Thread(target=lambda text=text: answers.append(put(site, text, generation))) for text in texts]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda text=text: answers.append(put(site, text, generation))) for text in texts]
     for thread in threads:
         thread.start()
     for thread in threads:

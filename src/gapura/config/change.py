@@ -181,7 +181,7 @@ def written_servers(upstream: UpstreamPlan) -> dict[str, ServerPlan]:
 
 
 def _fields(one: Mapping[str, Any], other: Mapping[str, Any], without: Iterable[str]) -> list[str]:
-    return [key for key in other if key not in without and one[key] != other[key]]
+    return [key for key in other if key not in without and one.get(key) != other[key]]
 
 
 def _sites_words(old: Plan, new: Plan, host: str) -> str:
