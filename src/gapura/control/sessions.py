@@ -135,6 +135,11 @@ class Sessions:
         now = time.time()
         return any(found.id == session and found.until > now for found in self._sessions.values())
 
+    def holds(self, digest: str) -> bool:
+        """Whether a token by its digest still counts."""
+        now = time.time()
+        return any(token.digest == digest and (not token.expires or token.expires > now) for token in self._tokens)
+
     def _check(self, address: str) -> None:
         count, since = self._wrong.get(address, (0, 0.0))
         left = since + WINDOW - time.monotonic()

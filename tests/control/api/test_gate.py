@@ -416,3 +416,26 @@ def test_the_login_page_holds_its_own_script_only(visit: Visit) -> None:
     assert answer.status == 200
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert "script-src 'sha256-" in answer.headers["content-security-policy"]
+
+
+def test_an_answer_that_goes_on_ends_with_its_token(visit: Visit) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(10):
+            if number == 3:
+                visit.allow()
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        fields = [(name.encode(), value.encode()) for name, value in {**FAR_TLS, **BEARER}.items()]
+        scope = {"type": "http", "method": "GET", "path": "/v1/live", "headers": fields, "state": {"door": "dashboard"}}
+        await gate.Gate(endless, visit.world.context)(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
+
+    asyncio.run(run())
+    assert [message.get("body", b"") for message in sent[1:]] == [b"x", b"x", b"x", b""]
+    assert not sent[-1].get("more_body")

@@ -70,11 +70,16 @@ class Gate:
         incoming = _Incoming(receive)
 
         async def answer(message: Message) -> None:
+            if message.get("more_body") and not self._still(visitor):
+                await outgoing.send({"type": "http.response.body"})
+                raise _Revoked
             if incoming.refusal is None:
                 await outgoing.send(message)
 
         try:
             await self.app(scope, incoming.receive, answer)
+        except _Revoked:
+            return
         except Exception as error:
             if outgoing.started:
                 raise
@@ -82,9 +87,20 @@ class Gate:
         if incoming.refusal is not None:  # the framework would make a 400 of it
             await incoming.refusal.response()(scope, receive, outgoing.send)
 
+    def _still(self, visitor: Visitor) -> bool:
+        """Whether what the rights come from still holds: an answer may go on for an hour."""
+        sessions = self._context.sessions
+        if sessions is None or not (visitor.token or visitor.session):
+            return True
+        return sessions.holds(visitor.token) if visitor.token else sessions.alive(visitor.session)
+
     def _note(self, scope: Scope, visitor: Visitor, refusal: Refusal) -> None:
         if self._context.audit is not None:
             self._context.audit.refuse(visitor, f"{scope['method']} {scope['path']}", refusal.detail)
+
+
+class _Revoked(Exception):
+    """The token or the session of an answer that goes on counts no longer."""
 
 
 class _Fields:

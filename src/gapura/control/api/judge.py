@@ -133,7 +133,7 @@ def _with_login(visitor: Visitor, field: Field, context: Context) -> Visitor:
             raise too_many(error) from None
         if token is None:
             raise Refusal(401, "the token is wrong, revoked or expired", "`gapura token list` shows them", headers=_BEARER)
-        visitor.name, visitor.rights = f"token {token.name}", token.role
+        visitor.name, visitor.rights, visitor.token = f"token {token.name}", token.role, token.digest
         visitor.why = visitor.hint = ""
         return visitor
     session = sessions.session(_cookie(field("cookie")))

@@ -30,6 +30,8 @@ class Visitor:
     """Of the Host header, with its port."""
     sender: str = ""
     """By which wrong tokens are counted: the client, and on this machine its user."""
+    token: str = ""
+    """Digest of the token that the rights come from."""
     session: str = ""
     """Id of the session that the rights come from."""
     why: str = ""
