@@ -6,6 +6,7 @@ const NEWEST = 8; // requests and events that the first view shows
 
 const KEPT = 900; // ticks: a quarter of an hour
 const FALLEN_FOR = 2500; // ms for which the end of a server is shown at least
+const HIDDEN_FOR = 10_000; // ms in the background after which a tab stops listening: a browser has six connections to a host
 const STALE_AFTER = 3500; // ms without a tick
 const LONGEST_PAUSE = 5000; // ms between two attempts to reconnect
 
@@ -23,20 +24,39 @@ class Live {
   #pause = 500;
   #timer = 0;
   #guard = 0;
+  #nap = 0;
+  #opened = 0;
+  #asleep = false;
   #listeners = new Set();
   #fallen = new Map();
 
+  constructor() {
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(this.#nap);
+      if (document.hidden) this.#nap = setTimeout(() => this.#sleep(), HIDDEN_FOR);
+      else if (this.#asleep) this.start();
+    });
+  }
+
+  #sleep() {
+    if (!this.#source) return;
+    this.stop();
+    this.#asleep = true;
+  }
+
   start() {
+    this.#asleep = false;
     if (this.#source || this.#timer) return;
     this.#open();
     this.#guard ||= setInterval(() => {
       if (this.state === "live" && Date.now() - this.heard > STALE_AFTER) this.state = "stale";
       // A connection that is open and says nothing is dead: some networks swallow the end of it.
-      if (this.#source && this.heard && Date.now() - this.heard > 4 * STALE_AFTER) this.#again();
+      if (this.#source && Date.now() - Math.max(this.heard, this.#opened) > 4 * STALE_AFTER) this.#again();
     }, 500);
   }
 
   stop() {
+    this.#asleep = false;
     clearTimeout(this.#timer);
     clearInterval(this.#guard);
     this.#timer = this.#guard = 0;
@@ -54,6 +74,7 @@ class Live {
     this.#timer = 0;
     const source = new EventSource("/v1/live");
     this.#source = source;
+    this.#opened = Date.now();
     source.addEventListener("picture", (message) => {
       this.picture = JSON.parse(message.data);
     });
