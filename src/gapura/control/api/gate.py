@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gapura.config.plan_admin import LARGEST
 from gapura.control.api.context import Context, visitor_now
 from gapura.control.api.judge import judge
-from gapura.control.api.problem import Refusal, of
+from gapura.control.api.problem import Refusal, Revoked, of
 from gapura.control.api.turns import Turns
 from gapura.control.api.visitor import Visitor
 
@@ -72,13 +72,13 @@ class Gate:
         async def answer(message: Message) -> None:
             if message.get("more_body") and not self._still(visitor):
                 await outgoing.send({"type": "http.response.body"})
-                raise _Revoked
+                raise Revoked
             if incoming.refusal is None:
                 await outgoing.send(message)
 
         try:
             await self.app(scope, incoming.receive, answer)
-        except _Revoked:
+        except Revoked:
             return
         except Exception as error:
             if outgoing.started:
@@ -97,10 +97,6 @@ class Gate:
     def _note(self, scope: Scope, visitor: Visitor, refusal: Refusal) -> None:
         if self._context.audit is not None:
             self._context.audit.refuse(visitor, f"{scope['method']} {scope['path']}", refusal.detail)
-
-
-class _Revoked(Exception):
-    """The token or the session of an answer that goes on counts no longer."""
 
 
 class _Fields:

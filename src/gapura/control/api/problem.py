@@ -78,6 +78,10 @@ def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: RESPONSES[status] for status in statuses}
 
 
+class Revoked(Exception):
+    """The token or the session of an answer that goes on counts no longer: it was ended, and nothing went wrong."""
+
+
 def install(app: FastAPI) -> None:
     """Have an application answer with problem details, whatever goes wrong."""
 
@@ -115,6 +119,8 @@ def of(error: Exception) -> Refusal:
     if isinstance(error, CommandError):
         status = _STATUS.get(error.code, 409)
         return Refusal(status, error.message, error.hint, [problem.as_dict() for problem in error.problems])
+    if isinstance(error, Revoked):
+        return Refusal(401, "the token or the session counts no longer")
     if isinstance(error, MasterAway):
         hint = "what serves goes on serving; `gapura up` starts a new master"
         return Refusal(503, str(error), hint, headers={"Retry-After": "2"})
