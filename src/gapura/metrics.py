@@ -249,8 +249,8 @@ class Metrics:
 
     def _sum(self, starts: Iterable[int], length: int, known: bool = True) -> list[int]:
         """Cell by cell. (Memory that nobody wrote is not read, or it would become real.)"""
-        columns = [self.cells[start : start + length].tolist() for start in starts] if known else []
-        return list(reduce(_added, columns)) if columns else [0] * length
+        columns: list[list[int]] = [self.cells[start : start + length].tolist() for start in starts] if known else []
+        return reduce(_added, columns) if columns else [0] * length
 
     # -- the master -----------------------------------------------------------------------------------------------------
 
