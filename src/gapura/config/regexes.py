@@ -6,6 +6,7 @@ for ever.
 
 from __future__ import annotations
 
+import importlib
 import re
 import warnings
 from collections.abc import Iterable
@@ -42,11 +43,10 @@ def nested(text: str) -> bool:
 
     It finds the usual ones, not all of them.
     """
-    from re import _parser  # type: ignore[attr-defined]  # no public way to look into an expression
-
+    parser: Any = importlib.import_module("re._parser")  # there is no public way to look into an expression
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _nested(_parser.parse(translated(text).encode()))
+        return _nested(parser.parse(translated(text).encode()))
 
 
 def _nested(tree: Iterable[tuple[Any, Any]]) -> bool:
