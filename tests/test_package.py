@@ -112,10 +112,12 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert metadata["Version"] == __version__
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "Apache-2.0"
-    needed = {re.split(r"[<>=]", requirement)[0] for requirement in metadata.get_all("Requires-Dist", [])}
+    wanted = metadata.get_all("Requires-Dist", [])
+    needed = {re.split(r"[<>=]", requirement)[0] for requirement in wanted if "extra ==" not in requirement}
     everybody = {"click", "pydantic", "rich", "tree-sitter", "tree-sitter-toml", "uvloop"}
     certificates = {"acme", "cryptography", "dnspython", "josepy"}
-    assert needed == everybody | certificates | {"bcrypt", "pyjwt"} | {"backports-zstd", "brotli", "isal"}
+    assert needed == everybody | certificates | {"bcrypt", "pyjwt"} | {"backports-zstd", "brotli", "isal"} | {"fastapi", "uvicorn"}
+    assert metadata.get_all("Provides-Extra") == ["otel"]
     assert "gapura = gapura.cli.main:main" in archive.read(read["entry_points.txt"]).decode()
     assert "LICENSE" in read
 

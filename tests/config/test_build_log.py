@@ -26,7 +26,7 @@ def rotations(plan: Any) -> dict[str, Any]:
 
 def test_nothing_said(configure: Configure) -> None:
     plan = plan_of(configure, SITE)
-    assert rotations(plan) == {"access.log": DEFAULT, "error.log": DEFAULT}
+    assert rotations(plan) == {"access.log": DEFAULT, "error.log": DEFAULT, "events.log": DEFAULT}
     assert plan["sites"][0]["access_log"] is None
     assert plan["sites"][0]["routes"][0]["access_log"] is None
     assert plan["edge"]["access_log"]["mask"] is None

@@ -100,7 +100,9 @@ def test_requests_under_way_are_counted_over_all_workers_and_forgotten_with_thei
     more = [Visitor(site.port) for _ in range(2)]
     for visitor in (one, two, *more):
         visitor.send("/slow?seconds=60")
-    until(lambda: visit(site.port).status == 429)
+    # (A visit before all four are there would be the fourth, and leave again.)
+    site.wait(lambda status: [group["servers"][0]["active"] for group in status["upstreams"] if group["name"] == "shop"] == [4])
+    assert visit(site.port).status == 429
     assert visit(site.port, "/hello").status == 200
     before = site.worker_pids()
     for pid in before:
