@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,6 +89,9 @@ def told(configure: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> Iter
     one = Told(configure)
     yield one
     one.close()
+    for thread in threading.enumerate():
+        if thread.name == "traces":
+            thread.join(60)  # one that still tries would use `random` and sockets in the middle of other tests
 
 
 @pytest.fixture

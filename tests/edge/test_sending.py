@@ -141,7 +141,7 @@ async def test_nothing_is_left_of_those_who_leave(edge: Edge, data: bytes, monke
         await client.head()
         client.reset()
         await edge.forgotten()
-    assert descriptors() <= before
+    await edge.until(lambda: descriptors() <= before)  # (threads of others may have one open for a moment)
 
 
 async def test_head_sends_nothing_and_leaves_nothing_open(edge: Edge, data: bytes) -> None:

@@ -93,6 +93,8 @@ class _Sending:
     def stop(self, patience: float) -> None:
         self._stop.set()
         self._thread.join(patience)
+        if self._thread.is_alive() and self._exporter is not None:
+            self._exporter.shutdown()  # it would try again for a minute
 
     def _run(self) -> None:
         try:
